@@ -1,0 +1,40 @@
+//! What the user, the environment and the configuration files say: read once, here and nowhere else.
+
+pub mod environment;
+pub mod file;
+pub mod paths;
+
+use std::path::PathBuf;
+
+/// The settled global settings of one command: flags over environment over file over defaults.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// containerd's namespace.
+    pub namespace: String,
+    /// The sockets to try, in order: the one asked for, or the known ones.
+    pub addresses: Vec<PathBuf>,
+    /// Whether the user named the address.
+    pub address_given: bool,
+    /// The snapshotter's name.
+    pub snapshotter: String,
+    /// Where logs, volumes and per-container files live.
+    pub data_root: PathBuf,
+    /// Where sockets and network namespaces live: gone after a reboot when `data_root` is the default one.
+    pub run_root: PathBuf,
+    /// Directories with CNI plugin binaries, for plugin types that wharfie does not run natively.
+    pub cni_path: PathBuf,
+    /// The directory of CNI conflists.
+    pub cni_conf_dir: PathBuf,
+    /// host-local's directory of address files.
+    pub cni_data_dir: PathBuf,
+    /// containerd's `certs.d` directories.
+    pub hosts_dirs: Vec<PathBuf>,
+    /// The directory of docker's config.json.
+    pub docker_config: PathBuf,
+    /// `--debug` or `--log-level debug`: say on stderr what is done.
+    pub debug: bool,
+    /// Registries over plain HTTP or with an unverified certificate are allowed.
+    pub insecure_registry: bool,
+    /// The default OCI runtime as a containerd runtime name.
+    pub runtime: String,
+}

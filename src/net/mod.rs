@@ -1,0 +1,115 @@
+//! Links, addresses, rules and ports: networks as CNI configurations, made natively through netlink and
+//! nftables, synchronously, with no plugin and no iptables binary. Nothing here knows containerd.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::oci::request::Protocol;
+
+/// Where networks are kept, and the name space of their users.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Networks {
+    /// The directory of conflists (`/etc/cni/net.d`).
+    pub conf_dir: PathBuf,
+    /// host-local's directory of address files (`/var/lib/cni/networks`).
+    pub data_dir: PathBuf,
+    /// Plugin binaries for types that are not native.
+    pub plugin_path: PathBuf,
+    /// Where network namespaces are bind-mounted.
+    pub namespaces: PathBuf,
+}
+
+/// A container's wish to be connected.
+#[derive(Debug, Clone)]
+pub struct Connect {
+    /// Unique on this machine, `<containerd namespace>-<container id>`: the owner in address files, the name
+    /// of the namespace file and the comment of rules.
+    pub owner: String,
+    /// The networks, the first one gets eth0 and the default route.
+    pub endpoints: Vec<Join>,
+    /// What is published on the first network.
+    pub ports: Vec<Publish>,
+}
+
+/// One network to join.
+#[derive(Debug, Clone, Default)]
+pub struct Join {
+    /// The network's name.
+    pub network: String,
+    /// A fixed IPv4 address.
+    pub ipv4: Option<IpAddr>,
+    /// A fixed IPv6 address.
+    pub ipv6: Option<IpAddr>,
+    /// A fixed hardware address, `aa:bb:…`.
+    pub mac: Option<String>,
+}
+
+/// One port to publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publish {
+    /// None means every address of the host.
+    pub host_ip: Option<IpAddr>,
+    /// None means a free one.
+    pub host_port: Option<u16>,
+    /// The port in the container.
+    pub container_port: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+/// What was connected: enough to take it down again, kept in the container's files and shown by `inspect`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Connection {
+    /// The owner it was made for.
+    pub owner: String,
+    /// The namespace's path.
+    pub namespace: PathBuf,
+    /// One a network.
+    pub endpoints: Vec<Endpoint>,
+    /// The ports as they came out: every host port chosen.
+    pub ports: Vec<PublishedPort>,
+}
+
+/// One joined network.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Endpoint {
+    /// The network's name.
+    pub network: String,
+    /// The network's id, 64 hexadecimal digits.
+    pub network_id: String,
+    /// `eth0`, in the container.
+    pub interface: String,
+    /// The host's end.
+    pub host_interface: String,
+    /// The bridge's name, where there is one.
+    pub bridge: String,
+    /// The container's hardware address.
+    pub mac: String,
+    /// Its addresses with their prefix.
+    pub addresses: Vec<IpNet>,
+    /// The gateways, one an address family.
+    pub gateways: Vec<IpAddr>,
+}
+
+/// One published port as it came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// The host's address, 0.0.0.0 for every one.
+    pub host_ip: IpAddr,
+    /// The host's port.
+    pub host_port: u16,
+    /// The port in the container.
+    pub container_port: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+/// The path of an owner's namespace below `namespaces`.
+pub fn namespace_path(namespaces: &Path, owner: &str) -> PathBuf {
+    namespaces.join(owner)
+}

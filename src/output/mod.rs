@@ -1,0 +1,1 @@
+//! Bytes on a terminal: tables, templates, units, progress. Knows no containerd type.
