@@ -4,7 +4,7 @@
 //!
 //! | room | owns |
 //! |---|---|
-//! | `cli` | flags, printed words, exit codes: one file a verb |
+//! | [`cli`] | flags, printed words, exit codes: one file a verb |
 //! | [`engine`] | what the verbs mean: requests in, values and progress out |
 //! | [`monitor`] | the companion process of one container |
 //! | [`containerd`] | gRPC and protobuf |
@@ -15,6 +15,7 @@
 //! | [`output`] | the terminal: tables, templates, units, progress |
 //! | [`config`], [`store`], [`sys`] | files and environment, locks and atomic writes, system calls |
 
+pub mod cli;
 pub mod config;
 pub mod containerd;
 pub mod engine;
