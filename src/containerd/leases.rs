@@ -1,0 +1,55 @@
+//! Leases: what keeps new blobs and snapshots from being collected before something refers to them.
+
+use std::collections::HashMap;
+
+use containerd_client::services::v1 as api;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Client, Result, values};
+
+/// A lease.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Its id.
+    pub id: String,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// Labels, among them its expiry.
+    pub labels: HashMap<String, String>,
+}
+
+impl Client {
+    /// Make the lease `id`. It ends by itself after `life`, so that a killed process leaks nothing for ever.
+    pub async fn create_lease(&self, id: &str, life: SignedDuration) -> Result<()> {
+        let expiry = Timestamp::now().saturating_add(life).unwrap_or(Timestamp::MAX);
+        let labels = HashMap::from([("containerd.io/gc.expire".to_owned(), expiry.to_string())]);
+        let request = self.request(api::CreateRequest { id: id.into(), labels });
+        self.leases_api().create(request).await?;
+        Ok(())
+    }
+
+    /// End the lease `id`; `sync` waits until what it alone kept is collected.
+    pub async fn delete_lease(&self, id: &str, sync: bool) -> Result<()> {
+        self.leases_api().delete(self.request(api::DeleteRequest { id: id.into(), sync })).await?;
+        Ok(())
+    }
+
+    /// Every lease of the namespace.
+    pub async fn leases(&self) -> Result<Vec<Lease>> {
+        let reply =
+            self.leases_api().list(self.request(api::ListRequest { filters: vec![] })).await?.into_inner();
+        Ok(reply
+            .leases
+            .into_iter()
+            .map(|lease| Lease {
+                id: lease.id,
+                created_at: values::time(lease.created_at),
+                labels: lease.labels,
+            })
+            .collect())
+    }
+
+    fn leases_api(&self) -> api::leases_client::LeasesClient<tonic::transport::Channel> {
+        api::leases_client::LeasesClient::new(self.channel.clone())
+    }
+}
