@@ -1,1 +1,38 @@
-//! What the verbs mean: requests in, values and streams of progress out. Never prints, never reads argv, never exits.
+//! What the verbs mean: requests in, values and streams of progress out. Never prints, never reads argv or
+//! the terminal, never exits, so that an API server can stand on it beside the cli.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::config::paths::Paths;
+use crate::containerd::Client;
+use crate::error::Result;
+use crate::net::Networks;
+
+/// One containerd, one namespace, and where things of ours lie. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// The settled settings.
+    pub config: Arc<Config>,
+    /// The connection.
+    pub containerd: Client,
+    /// Directories for this containerd and namespace.
+    pub paths: Paths,
+    /// The networks of this machine.
+    pub networks: Networks,
+}
+
+impl Engine {
+    /// Connect to the first configured socket that answers.
+    pub async fn connect(config: Arc<Config>) -> Result<Self> {
+        let containerd = Client::connect(&config.addresses, &config.namespace).await?;
+        let paths = Paths::new(&config, containerd.socket());
+        let networks = Networks {
+            conf_dir: config.cni_conf_dir.clone(),
+            data_dir: config.cni_data_dir.clone(),
+            plugin_path: config.cni_path.clone(),
+            namespaces: paths.network_namespaces(),
+        };
+        Ok(Self { config, containerd, paths, networks })
+    }
+}
