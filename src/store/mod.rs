@@ -1,1 +1,9 @@
-//! Locks and atomic files.
+//! Locks and atomic files: all the state that wharfie keeps beside containerd's is made of these two.
+
+pub mod file;
+pub mod lock;
+pub mod pending;
+
+pub use file::{make_directory, read_bounded, write_atomic};
+pub use lock::Lock;
+pub use pending::Pending;

@@ -1,0 +1,45 @@
+//! The user's terminal: raw while a container has it, and as it was afterwards whatever happens.
+
+use std::os::fd::AsFd;
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+
+use crate::error::{Error, Result};
+
+/// Standard input's terminal in raw mode until this is dropped, also by an error or a panic.
+pub struct RawMode {
+    before: Termios,
+}
+
+impl RawMode {
+    /// Switch to raw mode: every key goes to the container.
+    pub fn enter() -> Result<Self> {
+        let stdin = std::io::stdin();
+        let before =
+            tcgetattr(&stdin).map_err(|cause| Error::failed(format!("read the terminal's mode: {cause}")))?;
+        let mut raw = before.clone();
+        raw.make_raw();
+        tcsetattr(&stdin, OptionalActions::Now, &raw)
+            .map_err(|cause| Error::failed(format!("set the terminal's mode: {cause}")))?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for RawMode {
+    fn drop(&mut self) {
+        // A terminal that has gone has no mode to restore.
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+/// Whether a stream is a terminal.
+pub fn is_terminal(stream: impl AsFd) -> bool {
+    rustix::termios::isatty(stream)
+}
+
+/// The terminal's width and height in characters; None when there is none.
+pub fn size() -> Option<(u16, u16)> {
+    let size =
+        tcgetwinsize(rustix::stdio::stdout()).or_else(|_| tcgetwinsize(rustix::stdio::stdin())).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
+}
