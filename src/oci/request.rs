@@ -21,7 +21,7 @@ pub struct ContainerRequest {
     pub command: Option<Vec<String>>,
     /// `--entrypoint`: None leaves the image's, an empty list resets it.
     pub entrypoint: Option<Vec<String>>,
-    /// `KEY=value` in order; a later one wins. (`KEY` alone was resolved or dropped by the cli.)
+    /// `KEY=value` in order; a later one wins. `KEY` alone takes the image's value away.
     pub env: Vec<String>,
     /// `-w`.
     pub working_dir: Option<String>,
@@ -128,6 +128,9 @@ pub struct MountRequest {
     pub propagation: Option<String>,
     /// A plain `bind` in place of `rbind`.
     pub non_recursive: bool,
+    /// A read-only bind: whether the mounts below it must be read-only too (`bind-recursive=readonly`, an
+    /// error where the kernel cannot) or stay writable (`writable`); None is read-only where the kernel can.
+    pub recursive_read_only: Option<bool>,
     /// A volume's content is not copied from the image.
     pub no_copy: bool,
     /// Only this directory of the volume or image.
@@ -372,4 +375,28 @@ pub struct Namespaces {
     pub cgroup: Option<String>,
     /// `host`.
     pub user: Option<String>,
+}
+
+/// One process to start in a running container: `exec`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExecRequest {
+    /// The command and its arguments; never empty.
+    pub args: Vec<String>,
+    /// `KEY=value` on top of the container's environment; a later one wins.
+    pub env: Vec<String>,
+    /// `-u`: `user[:group]`; None is the container's.
+    pub user: Option<String>,
+    /// `-w`, absolute; None is the container's.
+    pub working_dir: Option<String>,
+    /// `-t`.
+    pub tty: bool,
+    /// `-i`.
+    pub interactive: bool,
+    /// `-d`.
+    pub detach: bool,
+    /// `--privileged`: every capability.
+    pub privileged: bool,
+    /// `--detach-keys`, as written.
+    pub detach_keys: Option<String>,
 }

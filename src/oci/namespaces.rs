@@ -1,0 +1,222 @@
+//! Which namespaces a container has of its own, and which it shares with the host or another container.
+
+use std::path::PathBuf;
+
+use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType as Kind};
+
+use super::built;
+use super::request::{ContainerRequest, NetworkMode};
+use crate::sys::host::{CgroupVersion, Host};
+use crate::{Error, Result};
+
+/// Paths of namespaces that exist already: the network's that was made for this container, and
+/// `/proc/PID/ns/…` of the containers named by `container:ID`.
+#[derive(Debug, Clone, Default)]
+pub struct NamespacePaths {
+    /// The network namespace; the runtime makes an empty one where it is None and not the host's.
+    pub network: Option<PathBuf>,
+    /// The pid namespace of `--pid container:ID`.
+    pub pid: Option<PathBuf>,
+    /// The ipc namespace of `--ipc container:ID`.
+    pub ipc: Option<PathBuf>,
+}
+
+/// A namespace setting, understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// One of its own.
+    Private,
+    /// The host's.
+    Host,
+    /// Another container's.
+    Container,
+}
+
+/// `--pid`.
+pub fn pid(request: &ContainerRequest) -> Result<Share> {
+    share(request.namespaces.pid.as_deref(), &[]).ok_or_else(|| invalid("PID", &request.namespaces.pid))
+}
+
+/// `--ipc`.
+pub fn ipc(request: &ContainerRequest) -> Result<Share> {
+    share(request.namespaces.ipc.as_deref(), &["private", "shareable", "none"])
+        .ok_or_else(|| invalid("IPC", &request.namespaces.ipc))
+}
+
+/// `--uts`.
+pub fn uts(request: &ContainerRequest) -> Result<Share> {
+    share(request.namespaces.uts.as_deref(), &[])
+        .filter(|share| *share != Share::Container)
+        .ok_or_else(|| invalid("UTS", &request.namespaces.uts))
+}
+
+/// `--cgroupns`: by default private where groups are unified, the host's elsewhere.
+pub fn cgroup(request: &ContainerRequest, host: &Host) -> Result<Share> {
+    match request.namespaces.cgroup.as_deref().unwrap_or_default() {
+        "" if host.cgroup == CgroupVersion::V1 => Ok(Share::Host),
+        "" | "private" => Ok(Share::Private),
+        "host" => Ok(Share::Host),
+        other => Err(Error::usage(format!("invalid cgroup namespace mode: {other}"))),
+    }
+}
+
+/// Whether the network is neither the host's nor another container's.
+pub fn own_network(request: &ContainerRequest) -> bool {
+    matches!(request.network.mode, NetworkMode::Bridge | NetworkMode::None)
+}
+
+/// The list for the specification.
+pub fn namespaces(
+    request: &ContainerRequest,
+    paths: &NamespacePaths,
+    host: &Host,
+) -> Result<Vec<LinuxNamespace>> {
+    if let Some(user) = request.namespaces.user.as_deref().filter(|user| !["", "host"].contains(user)) {
+        return Err(
+            Error::usage(format!("invalid user namespace mode: {user}")).hint("only `host` is supported")
+        );
+    }
+    let mut list = vec![namespace(Kind::Mount, None)?];
+    match (&request.network.mode, &paths.network) {
+        (NetworkMode::Host, _) => {}
+        (NetworkMode::Container(of), None) => return Err(not_running(of)),
+        (_, path) => list.push(namespace(Kind::Network, path.clone())?),
+    }
+    if uts(request)? == Share::Private {
+        list.push(namespace(Kind::Uts, None)?);
+    }
+    shared(&mut list, Kind::Pid, (pid(request)?, &paths.pid, &request.namespaces.pid))?;
+    shared(&mut list, Kind::Ipc, (ipc(request)?, &paths.ipc, &request.namespaces.ipc))?;
+    if cgroup(request, host)? == Share::Private {
+        list.push(namespace(Kind::Cgroup, None)?);
+    }
+    Ok(list)
+}
+
+fn shared(
+    list: &mut Vec<LinuxNamespace>,
+    kind: Kind,
+    (share, path, text): (Share, &Option<PathBuf>, &Option<String>),
+) -> Result<()> {
+    match (share, path) {
+        (Share::Host, _) => {}
+        (Share::Private, _) => list.push(namespace(kind, None)?),
+        (Share::Container, Some(path)) => list.push(namespace(kind, Some(path.clone()))?),
+        (Share::Container, None) => {
+            let of = text.as_deref().unwrap_or_default();
+            return Err(not_running(of.strip_prefix("container:").unwrap_or(of)));
+        }
+    }
+    Ok(())
+}
+
+fn namespace(kind: Kind, path: Option<PathBuf>) -> Result<LinuxNamespace> {
+    let namespace = LinuxNamespaceBuilder::default().typ(kind);
+    built(match path {
+        Some(path) => namespace.path(path).build(),
+        None => namespace.build(),
+    })
+}
+
+fn share(text: Option<&str>, private: &[&str]) -> Option<Share> {
+    match text.unwrap_or_default() {
+        "" => Some(Share::Private),
+        "host" => Some(Share::Host),
+        text if private.contains(&text) => Some(Share::Private),
+        text => text.strip_prefix("container:").filter(|id| !id.is_empty()).map(|_| Share::Container),
+    }
+}
+
+fn invalid(kind: &str, text: &Option<String>) -> Error {
+    Error::usage(format!("invalid {kind} mode: {}", text.as_deref().unwrap_or_default()))
+}
+
+fn not_running(container: &str) -> Error {
+    Error::conflict(format!(
+        "cannot join namespace of a non running container: container {container} is not running"
+    ))
+    .hint(format!("start it first: wharfie start {container}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::spec::tests::host;
+    use super::*;
+
+    fn kinds(list: &[LinuxNamespace]) -> Vec<(String, Option<String>)> {
+        list.iter()
+            .map(|namespace| {
+                let path = namespace.path().as_ref().map(|path| path.display().to_string());
+                (namespace.typ().to_string(), path)
+            })
+            .collect()
+    }
+
+    fn list(request: &ContainerRequest, paths: &NamespacePaths, host: &Host) -> Vec<String> {
+        kinds(&namespaces(request, paths, host).unwrap())
+            .into_iter()
+            .map(|(kind, path)| path.map_or(kind.clone(), |path| format!("{kind}={path}")))
+            .collect()
+    }
+
+    #[test]
+    fn defaults_by_cgroup_version() {
+        let request = ContainerRequest::default();
+        let mut host = host();
+        let none = NamespacePaths::default();
+        assert_eq!(list(&request, &none, &host), ["mnt", "net", "uts", "pid", "ipc", "cgroup"]);
+        host.cgroup = CgroupVersion::V1;
+        assert_eq!(list(&request, &none, &host), ["mnt", "net", "uts", "pid", "ipc"]);
+    }
+
+    #[test]
+    fn shared_with_host_and_containers() {
+        let mut request = ContainerRequest::default();
+        request.network.mode = NetworkMode::Host;
+        request.namespaces.pid = Some("host".into());
+        request.namespaces.ipc = Some("host".into());
+        request.namespaces.uts = Some("host".into());
+        request.namespaces.cgroup = Some("host".into());
+        request.namespaces.user = Some("host".into());
+        assert_eq!(list(&request, &NamespacePaths::default(), &host()), ["mnt"]);
+
+        let mut request = ContainerRequest::default();
+        request.network.mode = NetworkMode::Container("a".into());
+        request.namespaces.pid = Some("container:a".into());
+        request.namespaces.ipc = Some("container:a".into());
+        let missing = namespaces(&request, &NamespacePaths::default(), &host()).unwrap_err();
+        assert_eq!(missing.kind, crate::Kind::Conflict);
+        let paths =
+            NamespacePaths { network: Some("/n".into()), pid: Some("/p".into()), ipc: Some("/i".into()) };
+        assert_eq!(list(&request, &paths, &host()), ["mnt", "net=/n", "uts", "pid=/p", "ipc=/i", "cgroup"]);
+        request.namespaces.ipc = Some("shareable".into());
+        assert_eq!(ipc(&request).unwrap(), Share::Private);
+    }
+
+    #[test]
+    fn invalid_modes() {
+        let set = |change: fn(&mut ContainerRequest)| {
+            let mut request = ContainerRequest::default();
+            change(&mut request);
+            namespaces(&request, &NamespacePaths::default(), &host()).unwrap_err().message
+        };
+        assert_eq!(set(|request| request.namespaces.pid = Some("x".into())), "invalid PID mode: x");
+        assert_eq!(
+            set(|request| request.namespaces.pid = Some("container:".into())),
+            "invalid PID mode: container:"
+        );
+        assert_eq!(set(|request| request.namespaces.ipc = Some("x".into())), "invalid IPC mode: x");
+        assert_eq!(
+            set(|request| request.namespaces.uts = Some("container:a".into())),
+            "invalid UTS mode: container:a"
+        );
+        assert_eq!(
+            set(|request| request.namespaces.cgroup = Some("x".into())),
+            "invalid cgroup namespace mode: x"
+        );
+        assert_eq!(
+            set(|request| request.namespaces.user = Some("x".into())),
+            "invalid user namespace mode: x"
+        );
+    }
+}
