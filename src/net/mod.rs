@@ -1,13 +1,40 @@
 //! Links, addresses, rules and ports: networks as CNI configurations, made natively through netlink and
 //! nftables, synchronously, with no plugin and no iptables binary. Nothing here knows containerd.
 
-use std::net::IpAddr;
+mod address;
+mod bridge;
+pub mod cni;
+mod connect;
+mod conntrack;
+mod driver;
+mod firewall;
+mod known;
+mod link;
+pub mod names;
+mod namespace;
+mod netlink;
+mod nftables;
+mod plugin;
+mod ports;
+mod reap;
+mod ruleset;
+mod sysctl;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
+pub use self::cni::{Network, Subnet};
 use crate::oci::request::Protocol;
+use crate::{Error, Result};
+
+/// Everywhere, as a route's destination.
+pub(crate) const DEFAULT_V4: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
+pub(crate) const DEFAULT_V6: IpNet = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0));
 
 /// Where networks are kept, and the name space of their users.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +55,8 @@ pub struct Connect {
     /// Unique on this machine, `<containerd namespace>-<container id>`: the owner in address files, the name
     /// of the namespace file and the comment of rules.
     pub owner: String,
+    /// What the user calls it, for messages.
+    pub name: String,
     /// The networks, the first one gets eth0 and the default route.
     pub endpoints: Vec<Join>,
     /// What is published on the first network.
@@ -72,6 +101,9 @@ pub struct Connection {
     pub endpoints: Vec<Endpoint>,
     /// The ports as they came out: every host port chosen.
     pub ports: Vec<PublishedPort>,
+    /// This host did not forward packets and was made to; told once, not kept.
+    #[serde(skip)]
+    pub forwarding_switched_on: bool,
 }
 
 /// One joined network.
@@ -112,4 +144,15 @@ pub struct PublishedPort {
 /// The path of an owner's namespace below `namespaces`.
 pub fn namespace_path(namespaces: &Path, owner: &str) -> PathBuf {
     namespaces.join(owner)
+}
+
+/// One error out of the failures of steps that do not depend on one another.
+pub(crate) fn collect(outcomes: impl IntoIterator<Item = Result<()>>) -> Result<()> {
+    let mut errors = outcomes.into_iter().filter_map(Result::err);
+    let Some(mut first) = errors.next() else { return Ok(()) };
+    for Error { message, hints, .. } in errors {
+        first.message = format!("{}; {message}", first.message);
+        first.hints.extend(hints.into_iter().filter(|hint| !first.hints.contains(hint)).collect::<Vec<_>>());
+    }
+    Err(first)
 }

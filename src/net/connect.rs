@@ -1,0 +1,209 @@
+//! Connecting a container to its networks and taking it off again: all is checked, then made, and unmade when
+//! a later step fails.
+
+use std::fs::File;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::cni::Network;
+use super::driver::{self, SetUp};
+use super::firewall::{Firewall, Published};
+use super::known::DEFAULT;
+use super::{
+    Connect, Connection, Endpoint, Networks, Publish, PublishedPort, collect, namespace, ports, sysctl,
+};
+use crate::store::{Lock, make_directory};
+use crate::{Error, Kind, Result};
+
+impl Networks {
+    /// Connects the namespace to every network of `wish` and publishes its ports. On failure nothing is left.
+    ///
+    /// # Errors
+    /// docker's words for an unknown network, an address that is taken, a port that is taken; the failing
+    /// step of the kernel's network otherwise.
+    pub fn connect(&self, wish: &Connect, namespace: &Path) -> Result<Connection> {
+        namespace::check_owner(&wish.owner)?;
+        let networks: Vec<Network> =
+            wish.endpoints.iter().map(|join| self.network(&join.network)).collect::<Result<_>>()?;
+        for (network, join) in networks.iter().zip(&wish.endpoints) {
+            driver::of(self, network).validate(join).map_err(|error| error.context(&network.name))?;
+        }
+        let mut connection =
+            Connection { owner: wish.owner.clone(), namespace: namespace.into(), ..Connection::default() };
+        if networks.is_empty() {
+            return Ok(connection);
+        }
+        let inside = namespace::open(namespace)?;
+        let firewall = Firewall::open()?;
+        let outcome = self
+            .check_ports(wish, &networks, &firewall)
+            .and_then(|ports| self.set_up(wish, &networks, (&inside, &firewall, &ports), &mut connection));
+        firewall.close(Duration::ZERO);
+        match outcome {
+            Ok(()) => Ok(connection),
+            Err(error) => {
+                // The first failure is what the user must know; what cannot be undone is for `reap`.
+                let _ = self.disconnect(&connection);
+                Err(error)
+            }
+        }
+    }
+
+    /// Connects, and tells in `connection` what is to be undone when it fails.
+    fn set_up(
+        &self,
+        wish: &Connect,
+        networks: &[Network],
+        (namespace, firewall, mapped): (&File, &Firewall, &[Publish]),
+        connection: &mut Connection,
+    ) -> Result<()> {
+        for (number, (network, join)) in networks.iter().zip(&wish.endpoints).enumerate() {
+            let request = SetUp {
+                owner: &wish.owner,
+                join,
+                interface: &format!("eth{number}"),
+                first: number == 0,
+                firewall,
+                namespace,
+                namespace_path: &connection.namespace,
+                ports: if number == 0 { mapped } else { &[] },
+            };
+            let endpoint = driver::of(self, network)
+                .set_up(&request)
+                .map_err(|error| error.context(format!("connect to the network {}", network.name)))?;
+            connection.endpoints.push(endpoint);
+        }
+        connection.forwarding_switched_on = sysctl::forward_ipv4()?;
+        if let Some(endpoint) = connection.endpoints.first().filter(|_| !wish.ports.is_empty()) {
+            connection.ports = if mapped.is_empty() {
+                self.publish(wish, endpoint, firewall)?
+            } else {
+                mapped.iter().filter_map(as_asked).collect()
+            };
+        }
+        Ok(())
+    }
+
+    /// Takes back what [`Networks::connect`] gave: rules, links, addresses. What is gone already is no
+    /// failure, and a failing step does not stop the next one. The namespace stays.
+    ///
+    /// # Errors
+    /// All failures in one.
+    pub fn disconnect(&self, connection: &Connection) -> Result<()> {
+        let owner = &connection.owner;
+        let mut outcomes = Vec::new();
+        if !connection.ports.is_empty() {
+            let tag = self.tag(owner);
+            outcomes.push(
+                Firewall::open().and_then(|firewall| firewall.withdraw(|found| found == tag)).map(drop),
+            );
+        }
+        for endpoint in connection.endpoints.iter().rev() {
+            let outcome = match self.get(&endpoint.network) {
+                Ok(network) => driver::of(self, &network).tear_down(owner, &connection.namespace, endpoint),
+                // The network was removed meanwhile: its register of addresses may still be there.
+                Err(_) => {
+                    let register = super::address::Addresses::at(self.data_dir.join(&endpoint.network));
+                    super::bridge::take_down(&register, owner, endpoint)
+                }
+            };
+            outcomes.push(
+                outcome.map_err(|error| error.context(format!("leave the network {}", endpoint.network))),
+            );
+        }
+        collect(outcomes)
+    }
+
+    /// Whose a rule is, in its comment.
+    pub(crate) fn tag(&self, owner: &str) -> String {
+        format!("{owner} {}", self.mark())
+    }
+
+    fn network(&self, name: &str) -> Result<Network> {
+        match self.get(name) {
+            Err(error) if error.kind == Kind::NotFound && name == DEFAULT => self.ensure_default(),
+            other => other,
+        }
+    }
+
+    fn lock_ports(&self) -> Result<Lock> {
+        make_directory(&self.data_dir, 0o700)?;
+        Lock::file(&self.data_dir.join(".wharfie-ports.lock"))
+    }
+
+    /// Refuses ports that are taken before anything is made, by the families of the first network. A plugin
+    /// chain that maps ports by itself is given ports that are chosen here.
+    fn check_ports(&self, wish: &Connect, networks: &[Network], firewall: &Firewall) -> Result<Vec<Publish>> {
+        let Some(first) = networks.first().filter(|_| !wish.ports.is_empty()) else { return Ok(Vec::new()) };
+        let native = first.settings.native;
+        if !native && !first.maps_ports() {
+            return Err(Error::failed(format!(
+                "the network {} cannot publish ports: no plugin of it maps any",
+                first.name
+            ))
+            .hint("leave out -p, or add the portmap plugin to the network's configuration"));
+        }
+        let nets = first.nets();
+        let has = |v4: bool| nets.iter().any(|net| net.addr().is_ipv4() == v4);
+        let families = if native { (has(true), has(false)) } else { (true, false) };
+        let chosen = ports::choose(&wish.ports, &firewall.published()?, families)
+            .map_err(|error| in_dockers_words(error, &wish.name))?;
+        let concrete = |port: &PublishedPort| Publish {
+            host_ip: Some(port.host_ip).filter(|address| !address.is_unspecified()),
+            host_port: Some(port.host_port),
+            container_port: port.container_port,
+            protocol: port.protocol,
+        };
+        Ok(if native { Vec::new() } else { chosen.ports.iter().map(concrete).collect() })
+    }
+
+    fn publish(
+        &self,
+        wish: &Connect,
+        endpoint: &Endpoint,
+        firewall: &Firewall,
+    ) -> Result<Vec<PublishedPort>> {
+        let address =
+            |v4: bool| endpoint.addresses.iter().map(|net| net.addr()).find(|ip| ip.is_ipv4() == v4);
+        let (v4, v6) = (address(true), address(false));
+        let words = |error| in_dockers_words(error, &wish.name);
+        if v4.is_some() {
+            sysctl::route_loopback(&endpoint.bridge)?;
+        }
+        // Held from the look to the rules, so that two commands never choose one port.
+        let _lock = self.lock_ports()?;
+        let families = (v4.is_some(), v6.is_some());
+        let chosen = ports::choose(&wish.ports, &firewall.published()?, families).map_err(words)?;
+        let tag = self.tag(&wish.owner);
+        let published: Vec<Published> = chosen
+            .ports
+            .iter()
+            .filter_map(|port| {
+                Some(Published {
+                    host: port.host_ip,
+                    protocol: port.protocol,
+                    host_port: port.host_port,
+                    container: if port.host_ip.is_ipv4() { v4 } else { v6 }?,
+                    container_port: port.container_port,
+                    tag: tag.clone(),
+                })
+            })
+            .collect();
+        firewall.publish(&published).map_err(words)?;
+        Ok(chosen.ports)
+    }
+}
+
+fn as_asked(port: &Publish) -> Option<PublishedPort> {
+    Some(PublishedPort {
+        host_ip: port.host_ip.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)),
+        host_port: port.host_port?,
+        container_port: port.container_port,
+        protocol: port.protocol,
+    })
+}
+
+fn in_dockers_words(error: Error, name: &str) -> Error {
+    error.context(format!("driver failed programming external connectivity on endpoint {name}"))
+}
