@@ -1,6 +1,7 @@
 //! The content store: blobs by digest, and ingests that become blobs when their digest is right.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use containerd_client::services::v1 as api;
 use jiff::Timestamp;
@@ -9,6 +10,11 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::client::LARGEST_MESSAGE;
 use super::{Client, Code, Error, Result, values};
+
+/// How often to look whether another writer has ended.
+const POLL: Duration = Duration::from_millis(50);
+/// Tries for an ingest that is locked and that nobody holds.
+const MOST_UNHELD: u32 = 5;
 
 /// A blob in the store.
 #[derive(Debug, Clone)]
@@ -133,7 +139,7 @@ impl Client {
     ) -> Result<()> {
         let written = async {
             let mut writer =
-                self.open_writer(&format!("wharfie-{digest}"), bytes.len() as u64, digest).await?;
+                self.await_writer(&format!("wharfie-{digest}"), bytes.len() as u64, digest).await?;
             if writer.offset() != 0 {
                 writer.truncate().await?;
             }
@@ -171,6 +177,26 @@ impl Client {
         };
         writer.offset = writer.reply().await?.offset;
         Ok(writer)
+    }
+
+    /// [`Client::open_writer`], waiting while another process writes the same ingest.
+    pub async fn await_writer(&self, reference: &str, total: u64, expected: &str) -> Result<BlobWriter> {
+        let mut unheld = 0;
+        loop {
+            match self.open_writer(reference, total, expected).await {
+                // A locked ingest, or a containerd that is gone: then the list of ingests fails too.
+                Err(error) if error.code == Code::Unavailable => {
+                    let held = self.ingests().await?.iter().any(|ingest| ingest.reference == reference);
+                    // Its writer may have ended in between.
+                    unheld = if held { 0 } else { unheld + 1 };
+                    if unheld > MOST_UNHELD {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(POLL).await;
+                }
+                result => return result,
+            }
+        }
     }
 
     fn content_api(&self) -> api::content_client::ContentClient<tonic::transport::Channel> {

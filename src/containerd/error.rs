@@ -64,6 +64,12 @@ impl From<tonic::Status> for Error {
             tonic::Code::DeadlineExceeded => Code::DeadlineExceeded,
             tonic::Code::Unimplemented => Code::Unimplemented,
             tonic::Code::InvalidArgument | tonic::Code::OutOfRange => Code::InvalidArgument,
+            // Our own deadline, where containerd did not keep it.
+            _ if std::error::Error::source(&status)
+                .is_some_and(|cause| cause.is::<tonic::TimeoutExpired>()) =>
+            {
+                Code::DeadlineExceeded
+            }
             // A broken connection reaches us as Unknown or Internal with a transport error inside.
             _ if std::error::Error::source(&status)
                 .is_some_and(|cause| cause.is::<tonic::transport::Error>()) =>

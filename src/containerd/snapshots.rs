@@ -51,6 +51,14 @@ pub struct Snapshot {
 }
 
 impl Client {
+    /// Let the snapshotter remove directories that belong to no snapshot: a containerd that was killed leaves
+    /// them, and then refuses to make the next snapshot in their place.
+    pub async fn clean_snapshots(&self, snapshotter: &str) -> Result<()> {
+        let request = self.request(api::CleanupRequest { snapshotter: snapshotter.into() });
+        self.snapshots_api().cleanup(request).await?;
+        Ok(())
+    }
+
     /// A new writable snapshot `key` on `parent` (empty: on nothing).
     pub async fn prepare_snapshot(
         &self,

@@ -7,7 +7,10 @@ use containerd_client::types;
 use jiff::Timestamp;
 
 use super::client::LARGEST_MESSAGE;
-use super::{Client, Error, Extension, Mount, Result, values};
+use super::{Client, Code, Error, Extension, Mount, Result, values};
+
+/// How long a shim may take to tell why it refused.
+const STATE_DEADLINE: Duration = Duration::from_secs(2);
 
 /// The state of a process in a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,11 @@ pub struct Stdio {
     pub terminal: bool,
 }
 
+/// How long a shim may take for what takes it milliseconds: one that hangs must not hang us.
+const ANSWER: Duration = Duration::from_secs(10);
+/// To delete a task the shim waits for the log's writer, and runs the runtime.
+const DELETION: Duration = Duration::from_secs(30);
+
 /// The type of an OCI process in Go's typeurl registry.
 const PROCESS_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 
@@ -106,15 +114,41 @@ impl Client {
     /// Wait until the init process (`exec` empty) or a process of an exec ends.
     pub async fn wait(&self, id: &str, exec: &str) -> Result<Exit> {
         let request = self.request(api::WaitRequest { container_id: id.into(), exec_id: exec.into() });
-        let reply = self.tasks_api().wait(request).await?.into_inner();
-        Ok(Exit { status: reply.exit_status, at: values::time(reply.exited_at) })
+        match self.tasks_api().wait(request).await {
+            Ok(reply) => {
+                let reply = reply.into_inner();
+                Ok(Exit { status: reply.exit_status, at: values::time(reply.exited_at) })
+            }
+            Err(status) => Err(self.refusal(id, status.into(), false).await),
+        }
     }
 
     /// Remove an ended task and stop its shim.
     pub async fn delete_task(&self, id: &str) -> Result<Exit> {
-        let request = self.request(api::DeleteTaskRequest { container_id: id.into() });
-        let reply = self.tasks_api().delete(request).await?.into_inner();
-        Ok(Exit { status: reply.exit_status, at: values::time(reply.exited_at) })
+        let mut request = self.request(api::DeleteTaskRequest { container_id: id.into() });
+        request.set_timeout(DELETION);
+        match self.tasks_api().delete(request).await {
+            Ok(reply) => {
+                let reply = reply.into_inner();
+                Ok(Exit { status: reply.exit_status, at: values::time(reply.exited_at) })
+            }
+            Err(status) => Err(self.refusal(id, status.into(), true).await),
+        }
+    }
+
+    /// Why a shim refused, where it gave words without a code: the task has gone, and the shim in the middle of
+    /// the question; or it runs, which a deletion does not suffer.
+    async fn refusal(&self, id: &str, error: Error, deletes: bool) -> Error {
+        if error.code != Code::Other {
+            return error;
+        }
+        match self.task(id, Some(STATE_DEADLINE)).await {
+            Ok(task) if deletes && task.status != TaskStatus::Stopped => {
+                Error { code: Code::FailedPrecondition, ..error }
+            }
+            Err(gone) if gone.is_not_found() => gone,
+            _ => error,
+        }
     }
 
     /// Remove an ended process of an exec.
@@ -147,10 +181,13 @@ impl Client {
 
     /// Send a signal to the init process (`exec` empty), to an exec's process, or to `all`.
     pub async fn kill(&self, id: &str, exec: &str, signal: u32, all: bool) -> Result<()> {
-        let request =
+        let mut request =
             self.request(api::KillRequest { container_id: id.into(), exec_id: exec.into(), signal, all });
-        self.tasks_api().kill(request).await?;
-        Ok(())
+        request.set_timeout(ANSWER);
+        match self.tasks_api().kill(request).await {
+            Ok(_) => Ok(()),
+            Err(status) => Err(self.refusal(id, status.into(), false).await),
+        }
     }
 
     /// Make another process in a running container, from an OCI process as JSON.
@@ -196,7 +233,9 @@ impl Client {
 
     /// Thaw it.
     pub async fn resume(&self, id: &str) -> Result<()> {
-        self.tasks_api().resume(self.request(api::ResumeTaskRequest { container_id: id.into() })).await?;
+        let mut request = self.request(api::ResumeTaskRequest { container_id: id.into() });
+        request.set_timeout(ANSWER);
+        self.tasks_api().resume(request).await?;
         Ok(())
     }
 
