@@ -1,7 +1,9 @@
 //! What the user, the environment and the configuration files say: read once, here and nowhere else.
 
+pub mod credentials;
 pub mod environment;
 pub mod file;
+pub mod hosts;
 pub mod paths;
 
 use std::path::PathBuf;
