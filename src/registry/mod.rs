@@ -1,1 +1,12 @@
-//! Registries over HTTP.
+//! Registries over HTTP: the only room that names its client. References, hosts, log-in, fetching.
+
+mod auth;
+mod client;
+mod endpoint;
+mod error;
+mod fetch;
+mod reference;
+
+pub use error::{Cause, Failure};
+pub use fetch::{BlobStream, Registry, Resolved};
+pub use reference::{DOCKER_HUB, Reference, is_id_prefix};

@@ -1,0 +1,13 @@
+//! Archives of images, and tars that become images: read as hostile, written so that every loader takes them.
+
+mod entries;
+mod input;
+mod layout;
+mod read;
+mod rootfs;
+mod write;
+
+pub use layout::{DockerImage, Layout, NamedTarget, interpret};
+pub use read::{Blob, Contents, Sink, read_images};
+pub use rootfs::{RootfsTar, read_rootfs};
+pub use write::ArchiveWriter;
