@@ -2,12 +2,29 @@
 //! container ends, and starts it again by its restart policy. It runs when no user is there, so it is small:
 //! one thread, no async runtime, no gRPC. What needs containerd is done by a short-lived second process.
 
+pub mod aftermath;
+mod arrival;
+pub mod client;
+pub mod frame;
+pub mod log;
+pub mod program;
+pub mod reader;
+pub mod restart;
+mod serve;
+mod setup;
+pub mod socket;
+mod spawn;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::net::{Connection, Networks};
 use crate::oci::request::{LogConfig, RestartPolicy};
+
+pub use setup::{FAILURE, run};
+pub use spawn::{Starter, spawn};
 
 /// Version of the attach protocol, sent first by both sides.
 pub const PROTOCOL: u32 = 1;
@@ -50,6 +67,9 @@ pub struct Duty {
     pub output: Option<(PathBuf, PathBuf)>,
     /// The log driver and its options.
     pub log: LogConfig,
+    /// What every log entry carries as `attrs`: see [`log::attributes::select`].
+    #[serde(default)]
+    pub log_attributes: BTreeMap<String, String>,
     /// When to start again.
     pub restart: RestartPolicy,
     /// Remove the container when it ends.
