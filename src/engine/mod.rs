@@ -1,6 +1,12 @@
 //! What the verbs mean: requests in, values and streams of progress out. Never prints, never reads argv or
 //! the terminal, never exits, so that an API server can stand on it beside the cli.
 
+pub mod container;
+pub mod image;
+pub mod namespace;
+pub mod system;
+pub mod volume;
+
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -34,5 +40,11 @@ impl Engine {
             namespaces: paths.network_namespaces(),
         };
         Ok(Self { config, containerd, paths, networks })
+    }
+
+    /// The same containerd for another of its namespaces.
+    pub fn in_namespace(&self, namespace: &str) -> Result<Self> {
+        let containerd = self.containerd.with_namespace(namespace)?;
+        Ok(Self { containerd, paths: self.paths.with_namespace(namespace), ..self.clone() })
     }
 }

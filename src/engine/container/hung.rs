@@ -1,0 +1,50 @@
+//! A shim that does not answer: containerd would wait for it for ever, and everybody for containerd.
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::model::Container;
+use crate::containerd::Code;
+use crate::engine::Engine;
+use crate::error::{Error, Kind, Result};
+use crate::sys::process;
+
+/// How long containerd may take to clean up after a shim that was killed: it runs the runtime for that.
+const CLEANING_UP: Duration = Duration::from_secs(20);
+const EVERY: Duration = Duration::from_millis(50);
+
+/// What whoever needs the shim is told.
+pub(super) fn error(container: &Container) -> Error {
+    Error::new(Kind::Conflict, format!("container {}: its shim does not answer", container.name))
+        .hint(format!("`wharfie rm -f {}` ends the shim and the container", container.name))
+}
+
+/// End the container by ending its shim: containerd then kills what the shim has left, and forgets the task.
+pub(super) async fn end(engine: &Engine, container: &Container) -> Result<()> {
+    let Some(shim) = shim(&container.namespace, &container.id) else { return Err(error(container)) };
+    let _ = kill_process(shim, Signal::KILL);
+    let mut patience = CLEANING_UP.as_millis() / EVERY.as_millis();
+    while patience > 0 {
+        // Refused until containerd is done with what the shim has left.
+        match engine.containerd.delete_task(&container.id).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.code == Code::NotFound => return Ok(()),
+            Err(_) => tokio::time::sleep(EVERY).await,
+        }
+        patience -= 1;
+    }
+    Err(Error::failed(format!("container {}: containerd did not clean up after its shim", container.name))
+        .hint("restart containerd (its containers keep running), then try again"))
+}
+
+/// The shim that was started for this container alone. One that serves a pod has the pod's id.
+fn shim(namespace: &str, id: &str) -> Option<Pid> {
+    let pid = process::all().into_iter().find(|pid| {
+        let line = process::command_line(*pid);
+        let is_shim = line.first().is_some_and(|program| program.contains("containerd-shim"));
+        let has = |flag: &str, value: &str| line.windows(2).any(|pair| pair[0] == flag && pair[1] == value);
+        is_shim && has("-namespace", namespace) && has("-id", id)
+    })?;
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}

@@ -1,0 +1,46 @@
+//! Lists are two steps: the records in one call, then every task at once under our own deadline, because one
+//! hung shim must not hide the others.
+
+use std::time::Duration;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+
+use super::model::{Container, Status};
+use super::origin::adapt;
+use crate::containerd::Code;
+use crate::engine::Engine;
+use crate::error::Result;
+
+/// How long a shim may take to tell its state before its row says `Unknown`.
+const SHIM_DEADLINE: Duration = Duration::from_millis(800);
+
+/// Every container of the namespace with its state, newest first.
+pub async fn list(engine: &Engine) -> Result<Vec<Container>> {
+    let raw = engine.containerd.containers(&[]).await?;
+    let namespace = engine.containerd.namespace();
+    let containers = raw.into_iter().map(|raw| adapt(raw, &engine.paths, namespace)).collect();
+    let mut containers = with_states(engine, containers).await;
+    containers.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.id.cmp(&b.id)));
+    Ok(containers)
+}
+
+/// The same containers with the state of their tasks; those whose shim is late are `Unknown`.
+pub(super) async fn with_states(engine: &Engine, containers: Vec<Container>) -> Vec<Container> {
+    let mut asked: FuturesUnordered<_> = containers
+        .into_iter()
+        .map(|mut container| async move {
+            let answer = engine.containerd.task(&container.id, Some(SHIM_DEADLINE));
+            match tokio::time::timeout(SHIM_DEADLINE, answer).await {
+                Ok(Ok(task)) => container.set_task(Some(task)),
+                Ok(Err(error)) if error.code == Code::NotFound => container.set_task(None),
+                Ok(Err(_)) | Err(_) => container.status = Status::Unknown,
+            }
+            container
+        })
+        .collect();
+    let mut known = Vec::with_capacity(asked.len());
+    while let Some(container) = asked.next().await {
+        known.push(container);
+    }
+    known
+}

@@ -1,0 +1,127 @@
+//! One adaptor a client: what nerdctl, CRI and ctr wrote, read as one [`Container`].
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::model::{Container, NAME_LABEL, Origin, RECORD_EXTENSION, Record, STATE_EXTENSION, State, Status};
+use crate::config::paths::Paths;
+use crate::containerd;
+
+/// The few fields of a runtime specification that a list shows: parsing the whole of a hundred is felt.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct SpecHead {
+    process: ProcessHead,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ProcessHead {
+    args: Vec<String>,
+    terminal: bool,
+}
+
+/// A record of containerd as a container, its task not looked at yet.
+pub(super) fn adapt(raw: containerd::Container, paths: &Paths, namespace: &str) -> Container {
+    let origin = origin(&raw);
+    let mut container = Container {
+        id: raw.id.clone(),
+        name: name(&raw, origin),
+        namespace: namespace.into(),
+        origin,
+        image: raw.image.clone(),
+        command: Vec::new(),
+        labels: user_labels(&raw),
+        created_at: raw.created_at,
+        tty: false,
+        status: Status::Created,
+        pid: 0,
+        state: State::default(),
+        record: None,
+        log: None,
+        raw,
+    };
+    match origin {
+        Origin::Wharfie => ours(&mut container, paths),
+        Origin::Nerdctl => nerdctl(&mut container),
+        Origin::Cri | Origin::Other => {}
+    }
+    if container.record.is_none() {
+        let head: SpecHead = serde_json::from_slice(&container.raw.spec).unwrap_or_default();
+        container.command = head.process.args;
+        container.tty = head.process.terminal;
+    }
+    container
+}
+
+fn origin(raw: &containerd::Container) -> Origin {
+    if raw.labels.contains_key(NAME_LABEL) {
+        Origin::Wharfie
+    } else if raw.labels.contains_key("nerdctl/name") {
+        Origin::Nerdctl
+    } else if raw.labels.contains_key("io.cri-containerd.kind") {
+        Origin::Cri
+    } else {
+        Origin::Other
+    }
+}
+
+fn name(raw: &containerd::Container, origin: Origin) -> String {
+    let label = |key: &str| raw.labels.get(key).filter(|value| !value.is_empty()).cloned();
+    let found = match origin {
+        Origin::Wharfie => label(NAME_LABEL),
+        Origin::Nerdctl => label("nerdctl/name"),
+        Origin::Cri => label("io.kubernetes.pod.name").map(|pod| {
+            let namespace = label("io.kubernetes.pod.namespace").unwrap_or_default();
+            match label("io.kubernetes.container.name") {
+                Some(container) => format!("k8s://{namespace}/{pod}/{container}"),
+                None => format!("k8s://{namespace}/{pod}"),
+            }
+        }),
+        Origin::Other => None,
+    };
+    found.unwrap_or_else(|| raw.id.clone())
+}
+
+/// Labels without those by which a client keeps its own records.
+fn user_labels(raw: &containerd::Container) -> BTreeMap<String, String> {
+    const OWN: [&str; 4] = ["wharfie/", "nerdctl/", "containerd.io/restart", "io.containerd.image.config"];
+    raw.labels
+        .iter()
+        .filter(|(key, _)| !OWN.iter().any(|own| key.starts_with(own)))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn ours(container: &mut Container, paths: &Paths) {
+    let read = |name: &str| container.raw.extensions.get(name).map(|extension| extension.value.as_slice());
+    container.state =
+        read(STATE_EXTENSION).and_then(|json| serde_json::from_slice(json).ok()).unwrap_or_default();
+    let Some(record) = read(RECORD_EXTENSION).and_then(|json| serde_json::from_slice::<Record>(json).ok())
+    else {
+        return;
+    };
+    container.image.clone_from(&record.request.image);
+    // containerd keeps no large ones.
+    container.labels.extend(record.request.labels.clone());
+    container.tty = record.request.tty;
+    container.command.clone_from(&record.command);
+    if matches!(record.request.log.driver.as_str(), "json-file" | "local") {
+        container.log = Some(
+            paths
+                .with_namespace(&container.namespace)
+                .container(&container.id)
+                .join(format!("{}-json.log", container.id)),
+        );
+    }
+    container.record = Some(record);
+}
+
+/// nerdctl keeps its json-file log below its own data root, which a label names.
+fn nerdctl(container: &mut Container) {
+    let Some(directory) = container.raw.labels.get("nerdctl/state-dir") else { return };
+    let path = PathBuf::from(directory).join(format!("{}-json.log", container.id));
+    container.log = Some(path);
+}

@@ -1,0 +1,177 @@
+//! Removing a container in whatever state it is, with everything that was made for it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::create::Journal;
+use super::end::read_state;
+use super::hold::hold;
+use super::model::{Container, Origin, Status};
+use super::{hung, network};
+use crate::containerd::Code;
+use crate::engine::{Engine, volume};
+use crate::error::{Error, Kind, Result};
+use crate::store::Pending;
+
+/// How long containerd may take to clean up after a shim that has died.
+const CLEANING_UP: Duration = Duration::from_secs(20);
+const EVERY: Duration = Duration::from_millis(50);
+
+/// How to remove.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RemoveOptions {
+    /// Kill what runs.
+    pub force: bool,
+    /// Remove the anonymous volumes too.
+    pub volumes: bool,
+}
+
+/// Remove the container: its task, its record, its snapshot, its addresses and its files.
+pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptions) -> Result<()> {
+    if container.status.is_alive() {
+        if !options.force {
+            return Err(Error::conflict(format!(
+                "cannot remove container {:?}: container is running: stop the container before removing or force remove",
+                format!("/{}", container.name)
+            )));
+        }
+        // Before the lock: a command that holds it may wait for this end.
+        match kill_and_wait(engine, &container.id).await {
+            Err(error) if error.kind != Kind::Unavailable => return Err(error),
+            // One that does not answer is ended below, without its shim.
+            _ => {}
+        }
+    }
+    let directory = engine.paths.container(&container.id);
+    // A command that hangs must not keep what is to be removed by force.
+    let held = hold(&directory).await;
+    let _held = if options.force { held.unwrap_or_default() } else { held? };
+    // Who connected it may have said so only after the caller looked.
+    let connection = match read_state(engine, &container.id).await {
+        Ok(state) => state.connection,
+        Err(error) if error.kind == Kind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    let connection = connection.or_else(|| container.state.connection.clone());
+    end_task(engine, container, options.force).await?;
+    let journal = journal(engine, container, options);
+    let (record, snapshot, network) = tokio::join!(
+        delete_record(engine, container),
+        delete_snapshot(engine, container),
+        network::end(engine, container, connection.as_ref())
+    );
+    // Each is done whatever becomes of the others: a second attempt would not know what is left.
+    let mut outcomes = vec![record, snapshot, network];
+    if container.origin == Origin::Wharfie {
+        outcomes.push(remove_directory(&directory));
+        outcomes.push(remove_directory(&engine.paths.container_run(&container.id)));
+    }
+    if options.volumes {
+        let mounts = container.record.iter().flat_map(|record| &record.mounts);
+        outcomes
+            .extend(mounts.filter(|mount| mount.anonymous).map(|mount| volume::remove(engine, &mount.name)));
+    }
+    let removed: Result<()> = outcomes.into_iter().collect();
+    match journal {
+        Some(journal) if removed.is_ok() => journal.finish(),
+        // What could not be removed now is removed by the next command.
+        _ => removed,
+    }
+}
+
+/// Written when nothing runs any more: who is killed from here on leaves what the next command takes down.
+/// Without it, on a disk that is full or read-only, the container is removed all the same.
+fn journal(engine: &Engine, container: &Container, options: RemoveOptions) -> Option<Pending> {
+    if container.origin != Origin::Wharfie {
+        return None;
+    }
+    let journal = Journal {
+        id: container.id.clone(),
+        snapshotter: container.raw.snapshotter.clone(),
+        removing: true,
+        volumes: options.volumes,
+    };
+    let content = serde_json::to_vec(&journal).ok()?;
+    // No container has a name like this.
+    Pending::begin(&engine.paths.pending(), &format!("-{}", container.id), &content).ok().flatten()
+}
+
+/// End and delete the task; one that was never there is fine.
+pub(super) async fn end_task(engine: &Engine, container: &Container, force: bool) -> Result<()> {
+    let id = &container.id;
+    if force && container.status == Status::Unknown {
+        hung::end(engine, container).await?;
+    }
+    let mut tries = CLEANING_UP.as_millis() / EVERY.as_millis();
+    loop {
+        match engine.containerd.delete_task(id).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) if error.code == Code::Unavailable || tries == 0 => return Err(error.into()),
+            Err(error) if error.code == Code::FailedPrecondition && force => {
+                match kill_and_wait(engine, id).await {
+                    Err(error) if error.kind == Kind::Unavailable => hung::end(engine, container).await?,
+                    other => other?,
+                }
+            }
+            Err(error) if error.code == Code::FailedPrecondition => {
+                return Err(Error::conflict(format!(
+                    "cannot remove container {:?}: its task is not stopped: {error}",
+                    format!("/{}", container.name)
+                ))
+                .hint(format!("`wharfie rm -f {}` ends it first", container.name)));
+            }
+            Err(error) if error.code == Code::DeadlineExceeded && force => {
+                hung::end(engine, container).await?
+            }
+            Err(error) if error.code == Code::DeadlineExceeded => return Err(hung::error(container)),
+            // Its shim has died, and containerd is busy with what that has left.
+            Err(_) => tokio::time::sleep(EVERY).await,
+        }
+        tries -= 1;
+    }
+}
+
+async fn kill_and_wait(engine: &Engine, id: &str) -> Result<()> {
+    let ended = engine.containerd.wait(id, "");
+    tokio::pin!(ended);
+    match engine.containerd.kill(id, "", 9, true).await {
+        // A frozen process takes the signal when it thaws; one that does not run needs no thawing.
+        Ok(()) => drop(engine.containerd.resume(id).await),
+        Err(error) if error.is_not_found() => {}
+        Err(error) => return Err(error.into()),
+    }
+    match tokio::time::timeout(Duration::from_secs(10), ended).await {
+        Ok(Err(error)) if !error.is_not_found() => Err(error.into()),
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::failed(format!("container {id} did not end within 10 s of SIGKILL")).hint(
+            "its process is held by the kernel, or its shim hangs: look at it with `ps -ef | grep containerd-shim`",
+        )),
+    }
+}
+
+async fn delete_record(engine: &Engine, container: &Container) -> Result<()> {
+    match engine.containerd.delete_container(&container.id).await {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+async fn delete_snapshot(engine: &Engine, container: &Container) -> Result<()> {
+    let (snapshotter, key) = (&container.raw.snapshotter, &container.raw.snapshot_key);
+    if key.is_empty() {
+        return Ok(());
+    }
+    match engine.containerd.remove_snapshot(snapshotter, key).await {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Remove one of our directories; nothing there is fine.
+pub(super) fn remove_directory(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, cause)),
+        _ => Ok(()),
+    }
+}

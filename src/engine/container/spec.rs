@@ -1,0 +1,226 @@
+//! Looks up what a specification needs of this machine and of the image's files, then has `oci` write it.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{Process, Spec};
+
+use super::files::Files;
+use super::model::{Container, Record};
+use super::mounts::Mounted;
+use crate::containerd::{Extension, Mount};
+use crate::engine::Engine;
+use crate::engine::image::ResolvedImage;
+use crate::error::{Error, Result};
+use crate::oci::cgroups::{self, Driver};
+use crate::oci::devices::GrantedDevice;
+use crate::oci::namespaces::NamespacePaths;
+use crate::oci::request::{ContainerRequest, ExecRequest, NetworkMode};
+use crate::oci::resources::{BlockDevices, settle};
+use crate::oci::spec::{SpecInput, spec};
+use crate::oci::user::{self, ResolvedUser};
+use crate::oci::{exec, process};
+use crate::sys::host::{Host, all_devices, device_nodes, device_number};
+use crate::sys::mount;
+use crate::sys::rootfs::Rootfs;
+
+/// The default runtime's options type, for those that have any.
+const RUNC_OPTIONS: &str = "containerd.runc.v1.Options";
+
+/// A look at a snapshot's files; nothing is mounted anywhere.
+pub(super) fn rootfs(mounts: &[Mount]) -> Result<Rootfs> {
+    Rootfs::from_mounts(&plain(mounts))
+}
+
+fn plain(mounts: &[Mount]) -> Vec<mount::Mount> {
+    mounts
+        .iter()
+        .map(|mount| mount::Mount {
+            kind: mount.kind.clone(),
+            source: mount.source.clone(),
+            options: mount.options.clone(),
+        })
+        .collect()
+}
+
+/// The specification of a new container, and what of the request this machine cannot do.
+pub(super) async fn build(
+    engine: &Engine,
+    id: &str,
+    record: &mut Record,
+    image: &ResolvedImage,
+    (look, mounted): (&Rootfs, &[Mounted]),
+) -> Result<(Spec, Vec<String>)> {
+    let host = Host::gather();
+    let (settled, warnings) = settle(&record.request.resources, &host)?;
+    record.request.resources = settled;
+    let request = &record.request;
+    let config = image.config.config().as_ref();
+    let user = resolve_user(look, process::user(request, config), &request.group_add)?;
+    let (devices, block_devices) = devices(request)?;
+    let host_devices = if request.security.privileged { all_devices()? } else { Vec::new() };
+    let namespaces = namespaces(engine, id, request).await?;
+    let files = Files::of(engine, id, request).await?;
+    // containerd's runc makes directories unless an option tells it to go through systemd.
+    let cgroups_path = cgroups::path(Driver::Cgroupfs, request.cgroup_parent.as_deref(), id)?;
+    let init = if request.init { Some(init_program()?) } else { None };
+    let shm = shared_memory(request)?;
+    let mounts: Vec<_> = mounted.iter().map(Mounted::in_spec).collect();
+    let built = spec(&SpecInput {
+        id,
+        request,
+        image: config,
+        user: &user,
+        host: &host,
+        rootfs: Path::new("rootfs"),
+        namespaces: &namespaces,
+        files: &files.for_spec(),
+        mounts: &mounts,
+        devices: &devices,
+        host_devices: &host_devices,
+        block_devices: &block_devices,
+        cgroups_path: &cgroups_path,
+        init: init.as_deref(),
+        shm: shm.as_deref(),
+        console_size: None,
+        recursive_read_only: true,
+    })?;
+    Ok((built, warnings))
+}
+
+fn resolve_user(look: &Rootfs, wanted: &str, groups: &[String]) -> Result<ResolvedUser> {
+    // What cannot be read, a FIFO or a device put there by the container, has no entries, as with docker:
+    // numbers need none.
+    let passwd = look.read(user::PASSWD, user::MAX_FILE).unwrap_or_default();
+    let group = look.read(user::GROUP, user::MAX_FILE).unwrap_or_default();
+    user::resolve(wanted, groups, passwd.as_deref(), group.as_deref())
+}
+
+fn devices(request: &ContainerRequest) -> Result<(Vec<GrantedDevice>, BlockDevices)> {
+    let mut granted = Vec::new();
+    for wanted in &request.resources.devices {
+        for device in device_nodes(Path::new(&wanted.host), Path::new(&wanted.container))? {
+            granted.push(GrantedDevice { device, permissions: wanted.permissions.clone() });
+        }
+    }
+    let limits = &request.resources;
+    let rates = [
+        &limits.device_read_bps,
+        &limits.device_write_bps,
+        &limits.device_read_iops,
+        &limits.device_write_iops,
+    ];
+    let named = rates.into_iter().flatten().map(|(path, _)| path);
+    let named = named.chain(limits.blkio_weight_device.iter().map(|(path, _)| path));
+    let mut numbers = BlockDevices::new();
+    for path in named {
+        numbers.insert(path.clone(), device_number(Path::new(path))?);
+    }
+    Ok((granted, numbers))
+}
+
+async fn namespaces(engine: &Engine, id: &str, request: &ContainerRequest) -> Result<NamespacePaths> {
+    let network = match &request.network.mode {
+        NetworkMode::Bridge => Some(super::network::path(engine, id)),
+        NetworkMode::Container(other) => Some(of_container(engine, other, "net").await?),
+        NetworkMode::Host | NetworkMode::None => None,
+    };
+    let mut paths = NamespacePaths { network, ..NamespacePaths::default() };
+    if let Some(other) = shared_with(request.namespaces.pid.as_deref()) {
+        paths.pid = Some(of_container(engine, other, "pid").await?);
+    }
+    if let Some(other) = shared_with(request.namespaces.ipc.as_deref()) {
+        paths.ipc = Some(of_container(engine, other, "ipc").await?);
+    }
+    Ok(paths)
+}
+
+fn shared_with(setting: Option<&str>) -> Option<&str> {
+    setting.and_then(|setting| setting.strip_prefix("container:"))
+}
+
+/// A namespace of another container, which must run.
+pub(super) async fn of_container(engine: &Engine, reference: &str, kind: &str) -> Result<PathBuf> {
+    let other = super::find(engine, reference).await?;
+    if other.pid == 0 {
+        let what = if kind == "net" { "network namespace" } else { "namespace" };
+        return Err(Error::conflict(format!("cannot join {what} of a non running container: {}", other.id))
+            .hint(format!("start it first: wharfie start {}", other.name)));
+    }
+    Ok(PathBuf::from(format!("/proc/{}/ns/{kind}", other.pid)))
+}
+
+/// The other container's /dev/shm goes with its ipc namespace, and cannot be mounted out of its mount namespace.
+fn shared_memory(request: &ContainerRequest) -> Result<Option<PathBuf>> {
+    match shared_with(request.namespaces.ipc.as_deref()) {
+        Some(_) => Err(Error::usage(
+            "--ipc container: is not supported: another container's /dev/shm cannot be shared yet",
+        )
+        .hint("--ipc host shares the host's")),
+        None => Ok(None),
+    }
+}
+
+fn init_program() -> Result<PathBuf> {
+    const PROGRAMS: [&str; 5] = [
+        "/usr/bin/docker-init",
+        "/usr/libexec/docker/docker-init",
+        "/usr/bin/tini-static",
+        "/usr/bin/tini",
+        "/usr/bin/catatonit",
+    ];
+    PROGRAMS.iter().map(PathBuf::from).find(|path| path.is_file()).ok_or_else(|| {
+        Error::failed(format!(
+            "--init needs an init program on this machine, and none of {} is there",
+            PROGRAMS.join(", ")
+        ))
+        .hint("on Debian: apt-get install tini")
+    })
+}
+
+/// The runtime's name for containerd, and its options: `--runtime` takes either a name of containerd's form or
+/// the path or name of an OCI runtime that runc's shim starts.
+pub(super) fn runtime(engine: &Engine, wanted: Option<&str>) -> (String, Option<Extension>) {
+    let wanted = wanted.unwrap_or(&engine.config.runtime);
+    match wanted {
+        "" | "runc" => ("io.containerd.runc.v2".into(), None),
+        name if name.matches('.').count() >= 2 && !name.contains('/') => (name.to_owned(), None),
+        program => ("io.containerd.runc.v2".into(), Some(runc_options(program))),
+    }
+}
+
+/// containerd's runc options with just `binary_name`, field 6 of the message (api/types/runc/options/oci.proto).
+fn runc_options(program: &str) -> Extension {
+    const BINARY_NAME: u8 = 6 << 3 | 2;
+    let mut value = vec![BINARY_NAME];
+    let mut length = program.len();
+    while length >= 0x80 {
+        value.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    value.push(length as u8);
+    value.extend_from_slice(program.as_bytes());
+    Extension { type_url: RUNC_OPTIONS.into(), value }
+}
+
+/// The process of an exec in a running container.
+pub(super) fn exec_process(container: &Container, request: &ExecRequest) -> Result<Process> {
+    let spec: Spec = serde_json::from_slice(&container.raw.spec).map_err(|cause| {
+        Error::failed(format!("the specification of container {} cannot be read: {cause}", container.name))
+    })?;
+    let user = match request.user.as_deref().filter(|user| !user.is_empty()) {
+        Some(wanted) => Some(resolve_user(&Rootfs::of_process(container.pid)?, wanted, &[])?),
+        None => None,
+    };
+    exec::process(&spec, request, user.as_ref(), Host::gather().capabilities)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_name_is_encoded_as_protobuf_does() {
+        assert_eq!(runc_options("crun").value, [0x32, 4, b'c', b'r', b'u', b'n']);
+        assert_eq!(runc_options(&"x".repeat(200)).value[..3], [0x32, 0xc8, 0x01]);
+    }
+}

@@ -1,0 +1,149 @@
+//! Everything about one image, in docker's fields.
+
+use oci_spec::image::Descriptor;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::image::platform::Platform;
+
+use super::name::{same_target, tags_and_digests};
+use super::resolve::{find, read};
+
+/// The fields of docker's image configuration, in its order.
+const CONFIG_FIELDS: [&str; 13] = [
+    "User",
+    "ExposedPorts",
+    "Env",
+    "Entrypoint",
+    "Cmd",
+    "Volumes",
+    "WorkingDir",
+    "Labels",
+    "StopSignal",
+    "ArgsEscaped",
+    "Healthcheck",
+    "OnBuild",
+    "Shell",
+];
+
+/// What `image inspect` shows.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct InspectedImage {
+    /// The target's digest; with a platform asked for, its manifest's.
+    pub id: String,
+    /// `busybox:latest`.
+    pub repo_tags: Vec<String>,
+    /// `busybox@sha256:…`.
+    pub repo_digests: Vec<String>,
+    /// Of the newest entry of the history.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub created: String,
+    /// Who made it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub author: String,
+    /// What containers get from it.
+    pub config: Map<String, Value>,
+    /// `amd64`.
+    pub architecture: String,
+    /// `v8`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub variant: String,
+    /// `linux`.
+    pub os: String,
+    /// Of Windows images.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub os_version: String,
+    /// Bytes in the content store.
+    pub size: u64,
+    /// Its layers.
+    #[serde(rename = "RootFS")]
+    pub root_fs: RootFs,
+    /// What is known here and not part of the image.
+    pub metadata: Metadata,
+    /// What the name points at.
+    pub descriptor: Descriptor,
+}
+
+/// The layers of an image.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RootFs {
+    /// `layers`.
+    pub r#type: String,
+    /// Digests of the plain tars.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<String>,
+}
+
+/// What is known here and not part of the image.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Metadata {
+    /// When a name was last given.
+    pub last_tag_time: String,
+}
+
+/// Everything about the image that `text` means.
+pub async fn inspect(engine: &Engine, text: &str, platform: Option<&Platform>) -> Result<InspectedImage> {
+    let client = &engine.containerd;
+    let record = find(engine, text).await?;
+    let (image, all) =
+        tokio::try_join!(read(client, &record, platform), same_target(client, &record.target))?;
+    let names: Vec<String> = all.iter().map(|image| image.name.clone()).collect();
+    let (repo_tags, repo_digests) = tags_and_digests(&names, &record.target);
+    let layers: u64 = image.manifest.layers().iter().map(Descriptor::size).sum();
+    let above = if image.target == image.manifest_descriptor { 0 } else { image.target.size() };
+    let size = above + image.manifest_descriptor.size() + image.manifest.config().size() + layers;
+    let tagged = all.iter().filter_map(|image| image.updated_at).max();
+    let descriptor = if platform.is_some() { &image.manifest_descriptor } else { &image.target };
+    let config = &image.config;
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    Ok(InspectedImage {
+        id: descriptor.digest().to_string(),
+        repo_tags,
+        repo_digests,
+        comment: config
+            .history()
+            .as_ref()
+            .and_then(|history| history.last()?.comment().clone())
+            .unwrap_or_default(),
+        created: text(config.created()),
+        author: text(config.author()),
+        config: container_config(&image.config_json),
+        architecture: config.architecture().to_string(),
+        variant: text(config.variant()),
+        os: config.os().to_string(),
+        os_version: text(config.os_version()),
+        size,
+        root_fs: RootFs { r#type: config.rootfs().typ().clone(), layers: config.rootfs().diff_ids().clone() },
+        metadata: Metadata { last_tag_time: tagged.map(|time| time.to_string()).unwrap_or_default() },
+        descriptor: descriptor.clone(),
+    })
+}
+
+fn container_config(json: &Value) -> Map<String, Value> {
+    let Some(config) = json.get("config").and_then(Value::as_object) else { return Map::new() };
+    CONFIG_FIELDS
+        .iter()
+        .filter_map(|field| {
+            Some(((*field).to_owned(), config.get(*field).filter(|value| !is_empty(value))?.clone()))
+        })
+        .collect()
+}
+
+/// What docker leaves out.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(true) | Value::Number(_) => false,
+    }
+}

@@ -1,0 +1,29 @@
+//! Images: pull, load, save, import, tag, remove, list, inspect, and finding one by what a user wrote.
+
+mod content;
+mod download;
+mod import;
+mod inspect;
+mod lease;
+mod list;
+mod load;
+mod name;
+mod pull;
+mod remove;
+mod resolve;
+mod save;
+mod tag;
+mod unpack;
+mod usage;
+
+pub use import::{ImportRequest, Source, import};
+pub use inspect::{InspectedImage, Metadata, RootFs, inspect};
+pub use list::{ImageFilters, ImageSummary, PlatformSummary, list};
+pub use load::{Loaded, load};
+pub use name::is_dangling;
+pub use pull::{PullPolicy, PullRequest, Pulled, ensure, pull, remote_tags};
+pub use remove::{RemoveOptions, Removed, remove};
+pub use resolve::{ResolvedImage, find, platform, resolve};
+pub use save::{Selected, save, select};
+pub use tag::tag;
+pub use unpack::ensure_unpacked;
