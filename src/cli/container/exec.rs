@@ -1,0 +1,47 @@
+//! `exec`: run a command in a running container.
+
+use crate::cli::args::ExecArgs;
+use crate::cli::container::create;
+use crate::cli::container::session::Executed;
+use crate::cli::errors::EngineResult;
+use crate::cli::stream::{Ended, Join, LATE_OUTPUT, check_terminal, join};
+use crate::cli::{Context, exit};
+use crate::engine::container::{exec, find};
+use crate::error::{Error, Result};
+
+/// Flags of `exec`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wharfie exec -it web sh\n  wharfie exec -u root web id")]
+pub struct Args {
+    #[command(flatten)]
+    exec: ExecArgs,
+}
+
+/// Run the verb: the exit code is the command's.
+pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    let (reference, request) =
+        create::with_surroundings(cx, "exec", |surroundings| args.exec.into_request(surroundings))?;
+    if !request.detach {
+        check_terminal(request.tty, request.interactive)?;
+    }
+    let keys = create::detach_keys(request.detach_keys.as_deref())?;
+    let engine = cx.engine().await?;
+    let container = find(&engine, &reference).await.told()?;
+    let (process, streams) = exec(&engine, &container, &request).await.told()?;
+    if request.detach {
+        process.start().await.told()?;
+        return Ok(0);
+    }
+    process.start().await.told()?;
+    let mut remote = Executed::new(&process, streams);
+    let how = Join { tty: request.tty, input: request.interactive, proxy: !request.tty, detach: keys };
+    match join(cx.ui, &mut remote, &how).await? {
+        Ended::Detached => return Ok(0),
+        Ended::Forced(code) => return Err(Error::silent(code)),
+        Ended::Output => {}
+    }
+    let exit = remote.exit().await?;
+    // The shim waits for a child that holds the streams open; nobody else has to, nor is its answer missed.
+    let _ = tokio::time::timeout(LATE_OUTPUT, process.delete()).await;
+    Ok(exit::of_process(exit.status))
+}

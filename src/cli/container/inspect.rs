@@ -1,0 +1,149 @@
+//! `inspect`: everything known of containers and images, as JSON or through a template.
+
+use serde_json::Value;
+
+use crate::cli::errors::{EngineResult, from_engine};
+use crate::cli::{Context, names};
+use crate::engine::container::{find, inspect};
+use crate::engine::{Engine, image};
+use crate::error::{Error, Kind, Result};
+use crate::output::inspect::{Inspector, Object};
+
+/// Flags of `inspect`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wharfie inspect web\n  wharfie inspect -f '{{.State.Status}}' web\n  \
+    wharfie inspect --type image busybox")]
+pub struct Args {
+    #[command(flatten)]
+    shared: Shared,
+    /// Only inspect objects of the given type: container or image
+    #[arg(long, value_name = "TYPE")]
+    r#type: Option<String>,
+    /// Containers and images by name or id
+    #[arg(required = true, value_name = "NAME|ID", add = names::objects())]
+    objects: Vec<String>,
+}
+
+/// Flags of `container inspect`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  wharfie container inspect -f '{{.NetworkSettings.IPAddress}}' web")]
+pub struct ContainerArgs {
+    #[command(flatten)]
+    shared: Shared,
+    /// Containers by name or id
+    #[arg(required = true, value_name = "CONTAINER", add = names::containers())]
+    containers: Vec<String>,
+}
+
+/// What both have.
+#[derive(Debug, clap::Args)]
+struct Shared {
+    /// Format output using a custom template: 'json', or a Go template such as '{{.State.Status}}'
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Show docker's view (dockercompat) or containerd's own record (native)
+    #[arg(long, value_name = "MODE", default_value = "dockercompat")]
+    mode: String,
+    /// Display total file sizes of containers
+    #[arg(short, long)]
+    size: bool,
+}
+
+/// What may be looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Any,
+    Container,
+    Image,
+}
+
+/// How a container is shown.
+#[derive(Debug, Clone, Copy)]
+struct View {
+    native: bool,
+    size: bool,
+}
+
+/// Run `inspect`.
+pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    let wanted = match args.r#type.as_deref() {
+        None => Wanted::Any,
+        Some("container") => Wanted::Container,
+        Some("image") => Wanted::Image,
+        Some("") => return Err(Error::failed("type is empty: must be one of \"container\", \"image\"")),
+        Some(other) => {
+            return Err(Error::failed(format!(
+                "unknown type: {other:?}: must be one of \"container\", \"image\""
+            )));
+        }
+    };
+    show(&args.objects, wanted, args.shared, cx).await
+}
+
+/// Run `container inspect`.
+pub async fn run_container(args: ContainerArgs, cx: &mut Context<'_>) -> Result<u8> {
+    show(&args.containers, Wanted::Container, args.shared, cx).await
+}
+
+/// Write what is found, then say what is not.
+async fn show(references: &[String], wanted: Wanted, shared: Shared, cx: &mut Context<'_>) -> Result<u8> {
+    let inspector = Inspector::parse(shared.format.as_deref())?;
+    let native = match shared.mode.as_str() {
+        "dockercompat" => false,
+        "native" => true,
+        other => {
+            return Err(Error::usage(format!(
+                "unknown mode {other:?}: must be one of \"dockercompat\", \"native\""
+            )));
+        }
+    };
+    let view = View { native, size: shared.size };
+    let engine = cx.engine().await?;
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for reference in references {
+        match look_up(&engine, reference, wanted, view).await {
+            Ok(object) => found.push(object),
+            Err(error)
+                if matches!(error.kind, Kind::NotFound | Kind::Conflict | Kind::Failed | Kind::Usage) =>
+            {
+                missing.push(error)
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    // docker writes what it has before it says what it has not.
+    let written = inspector.write(cx.ui, &found);
+    cx.ui.flush()?;
+    for error in &missing {
+        cx.ui.error(error)?;
+    }
+    written?;
+    Ok(u8::from(!missing.is_empty()))
+}
+
+async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -> Result<(Object, Value)> {
+    if wanted != Wanted::Image {
+        match find(engine, reference).await {
+            Ok(container) if view.native => return Ok((Object::Other, inspect::native(&container))),
+            Ok(container) => {
+                let described = inspect::inspect(engine, &container, view.size).await.told()?;
+                return Ok((Object::Container, value(&described)?));
+            }
+            Err(error) if error.kind == Kind::NotFound && wanted == Wanted::Any => {}
+            Err(error) => return Err(from_engine(error)),
+        }
+    }
+    match image::inspect(engine, reference, None).await {
+        Ok(described) => Ok((Object::Image, value(&described)?)),
+        // A name that cannot be an image's is no object either.
+        Err(error) if wanted == Wanted::Any && matches!(error.kind, Kind::NotFound | Kind::Usage) => {
+            Err(Error::not_found(format!("error: no such object: {reference}"))
+                .hint("`wharfie ps -a` lists containers, `wharfie images` images"))
+        }
+        Err(error) => Err(from_engine(error)),
+    }
+}
+
+fn value(described: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(described).map_err(|cause| Error::failed(format!("encode JSON: {cause}")))
+}

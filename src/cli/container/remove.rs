@@ -1,0 +1,58 @@
+//! `rm`: remove containers.
+
+use futures_util::stream::{self, StreamExt};
+
+use crate::cli::errors;
+use crate::cli::exit::Failures;
+use crate::cli::{Context, names};
+use crate::engine::container::{RemoveOptions, find, remove, settle};
+use crate::error::{Kind, Result};
+
+/// How many containers are removed side by side: a removal waits more than it works.
+const SIDE_BY_SIDE: usize = 8;
+
+/// Flags of `rm`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wharfie rm web\n  wharfie rm -f $(wharfie ps -aq)")]
+pub struct Args {
+    /// Force the removal of a running container (uses SIGKILL)
+    #[arg(short, long)]
+    force: bool,
+    /// Remove the specified link
+    #[arg(short, long)]
+    link: bool,
+    /// Remove anonymous volumes associated with the container
+    #[arg(short, long)]
+    volumes: bool,
+    /// Containers by name or id
+    #[arg(required = true, value_name = "CONTAINER", add = names::containers())]
+    containers: Vec<String>,
+}
+
+/// Run the verb.
+pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    if args.link {
+        return Err(errors::unbuilt_flag("--link", "links between containers are not built yet"));
+    }
+    let engine = cx.engine().await?;
+    settle(&engine).await?;
+    let options = RemoveOptions { force: args.force, volumes: args.volumes };
+    let removals = args.containers.iter().map(|reference| {
+        let engine = &engine;
+        async move {
+            let removed = async { remove(engine, &find(engine, reference).await?, options).await };
+            (reference, removed.await)
+        }
+    });
+    let mut removals = stream::iter(removals).buffered(SIDE_BY_SIDE);
+    let mut failures = Failures::default();
+    while let Some((reference, removed)) = removals.next().await {
+        match removed {
+            Ok(()) => cx.ui.line(reference)?,
+            // docker's `rm -f` of what is not there is content.
+            Err(error) if args.force && error.kind == Kind::NotFound => {}
+            Err(error) => failures.add(cx, error)?,
+        }
+    }
+    Ok(failures.code())
+}

@@ -1,0 +1,38 @@
+//! `restart`: stop and start again.
+
+use crate::cli::exit::Failures;
+use crate::cli::{Context, names};
+use crate::engine::container::{find, restart};
+use crate::error::Result;
+
+/// Flags of `restart`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  wharfie restart -t 3 web")]
+pub struct Args {
+    /// Signal to send to the container
+    #[arg(short, long, value_name = "SIGNAL")]
+    signal: Option<String>,
+    /// Seconds to wait before killing the container (-1: for ever)
+    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS")]
+    timeout: Option<i64>,
+    /// Containers by name or id
+    #[arg(required = true, value_name = "CONTAINER", add = names::containers())]
+    containers: Vec<String>,
+}
+
+/// Run the verb.
+pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    let engine = cx.engine().await?;
+    let mut failures = Failures::default();
+    for reference in &args.containers {
+        let restarted = async {
+            let mut container = find(&engine, reference).await?;
+            restart(&engine, &mut container, args.signal.as_deref(), args.timeout).await
+        };
+        match restarted.await {
+            Ok(()) => cx.ui.line(reference)?,
+            Err(error) => failures.add(cx, error.context(format!("Cannot restart container {reference}")))?,
+        }
+    }
+    Ok(failures.code())
+}

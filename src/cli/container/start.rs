@@ -1,0 +1,66 @@
+//! `start`: start stopped containers, and stay with one when asked.
+
+use crate::cli::container::{attach, create};
+use crate::cli::exit::Failures;
+use crate::cli::stream::Join;
+use crate::cli::{Context, names};
+use crate::engine::container::{StartOptions, find, start};
+use crate::error::{Error, Result};
+use crate::monitor::client::Wants;
+
+/// Flags of `start`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wharfie start web db\n  wharfie start -ai shell")]
+pub struct Args {
+    /// Attach STDOUT/STDERR and forward signals
+    #[arg(short, long)]
+    attach: bool,
+    /// Attach container's STDIN
+    #[arg(short, long)]
+    interactive: bool,
+    /// Override the key sequence for detaching a container
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
+    /// Containers by name or id
+    #[arg(required = true, value_name = "CONTAINER", add = names::stopped_containers())]
+    containers: Vec<String>,
+}
+
+/// Run the verb.
+pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    let engine = cx.engine().await?;
+    if args.attach || args.interactive {
+        return stay(args, cx).await;
+    }
+    let mut failures = Failures::default();
+    for reference in &args.containers {
+        let started = async {
+            let mut container = find(&engine, reference).await?;
+            start(&engine, &mut container, StartOptions::default()).await
+        };
+        match started.await {
+            Ok(_) => cx.ui.line(reference)?,
+            Err(error) => failures.add(cx, error)?,
+        }
+    }
+    Ok(failures.code())
+}
+
+async fn stay(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    let [reference] = args.containers.as_slice() else {
+        return Err(Error::failed("you cannot start and attach multiple containers at once"));
+    };
+    let engine = cx.engine().await?;
+    let keys = create::detach_keys(args.detach_keys.as_deref())?;
+    let mut container = find(&engine, reference).await.map_err(crate::cli::errors::from_engine)?;
+    let input = args.interactive && container.record()?.request.open_stdin;
+    crate::cli::stream::check_terminal(container.tty, input)?;
+    let wants = Wants { stdin: input, stdout: true, stderr: true };
+    let how = Join { tty: container.tty, input, proxy: true, detach: keys };
+    let options = StartOptions { attach: Some(wants), own: true, ..StartOptions::default() };
+    let started = start(&engine, &mut container, options).await.map_err(crate::cli::errors::from_engine)?;
+    match started.attachment {
+        Some(mut attachment) => super::run::stay(&engine, &mut container, &mut attachment, &how, cx).await,
+        None => attach::to_running(&engine, &mut container, &how, cx).await,
+    }
+}

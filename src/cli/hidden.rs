@@ -1,0 +1,17 @@
+//! Modes that nobody types: this program as a container's monitor, and as what a monitor starts at the end.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use crate::engine::container::aftermath;
+use crate::monitor::{self, AFTERMATH_ARGUMENT, MONITOR_ARGUMENT};
+
+/// Run the hidden mode that `arguments` ask for. None when they ask for none.
+pub fn run(arguments: &[OsString]) -> Option<u8> {
+    let path = Path::new(arguments.get(2)?);
+    match arguments.get(1)?.to_str()? {
+        MONITOR_ARGUMENT => Some(monitor::run(path, &aftermath::disconnect)),
+        AFTERMATH_ARGUMENT => Some(aftermath::run(path)),
+        _ => None,
+    }
+}

@@ -1,0 +1,279 @@
+//! `images`: the list.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Value;
+
+use super::told;
+use crate::cli::Context;
+use crate::engine::image::{self, ImageFilters, ImageSummary};
+use crate::error::{Error, Result};
+use crate::output::table::align;
+use crate::output::units::{ago, go_time, human_size_with_precision, parse_moment};
+use crate::output::{Column, Format, Listing};
+
+const NONE: &str = "<none>";
+
+/// Flags of `images`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  wharfie images\n  wharfie -n k8s.io images --digests\n  wharfie images -q -f dangling=true"
+)]
+pub struct Args {
+    /// Show all images (default hides intermediate and dangling images)
+    #[arg(short, long)]
+    all: bool,
+    /// Show digests
+    #[arg(long)]
+    digests: bool,
+    /// Filter output based on conditions provided
+    #[arg(short, long, value_name = "filter")]
+    filter: Vec<String>,
+    /// Format output using a custom template: 'table', 'table TEMPLATE', 'json', 'raw', or a Go template
+    #[arg(long, value_name = "string")]
+    format: Option<String>,
+    /// Don't truncate output
+    #[arg(long)]
+    no_trunc: bool,
+    /// Only show image IDs
+    #[arg(short, long)]
+    quiet: bool,
+    /// List multi-platform images as a tree
+    #[arg(long)]
+    tree: bool,
+    /// Only images of this name
+    #[arg(value_name = "REPOSITORY[:TAG]")]
+    name: Option<String>,
+}
+
+/// One name of an image.
+struct Row {
+    id: String,
+    repository: String,
+    tag: String,
+    digest: String,
+    created: Option<Timestamp>,
+    size: u64,
+    now: Timestamp,
+}
+
+const COLUMNS: &[Column<Row>] = &[
+    Column { name: "ID", header: "IMAGE ID", value: |row| row.id.as_str().into() },
+    Column { name: "Repository", header: "REPOSITORY", value: |row| row.repository.as_str().into() },
+    Column { name: "Tag", header: "TAG", value: |row| row.tag.as_str().into() },
+    Column { name: "Digest", header: "DIGEST", value: |row| row.digest.as_str().into() },
+    Column {
+        name: "CreatedSince",
+        header: "CREATED",
+        value: |row| created(row, |time| since(row.now, time)),
+    },
+    Column {
+        name: "CreatedAt",
+        header: "CREATED AT",
+        value: |row| created(row, |time| go_time(whole_seconds(time), &TimeZone::system())),
+    },
+    Column { name: "Size", header: "SIZE", value: |row| size(row.size).into() },
+    Column { name: "Containers", header: "CONTAINERS", value: |_| "N/A".into() },
+    Column { name: "SharedSize", header: "SHARED SIZE", value: |_| "N/A".into() },
+    Column { name: "UniqueSize", header: "UNIQUE SIZE", value: |_| "N/A".into() },
+];
+
+const TABLE: &[&str] = &["Repository", "Tag", "ID", "CreatedSince", "Size"];
+const TABLE_WITH_DIGESTS: &[&str] = &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"];
+
+/// Run the verb.
+pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    check_tree(&args)?;
+    let listing = Listing {
+        type_name: "*formatter.imageContext",
+        columns: COLUMNS,
+        methods: &[],
+        table: if args.digests { TABLE_WITH_DIGESTS } else { TABLE },
+        quiet: "ID",
+        raw: "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n",
+    };
+    let format = Format::parse(args.format.as_deref(), args.quiet, listing)?;
+    let with_digests = args.digests || args.format.as_deref().is_some_and(|text| text.contains(".Digest"));
+    let now = Timestamp::now();
+    let filters = filters(&args, now)?;
+    let engine = cx.engine().await?;
+    let mut images = image::list(&engine, &filters).await.map_err(told)?;
+    // As docker does since version 29: nameless images are shown when they are asked for.
+    images.retain(|image| args.all || filters.dangling.is_some() || !image.is_dangling());
+    if args.tree {
+        cx.ui.print(align(&tree(&images)))?;
+        return Ok(0);
+    }
+    let rows: Vec<Row> =
+        images.iter().flat_map(|image| rows(image, with_digests, args.no_trunc, now)).collect();
+    format.write(cx.ui, &rows)?;
+    Ok(0)
+}
+
+/// One row a tag; without tags one a repository, as docker does it.
+fn rows(image: &ImageSummary, with_digests: bool, no_trunc: bool, now: Timestamp) -> Vec<Row> {
+    let row = |repository: &str, tag: &str, digest: &str| Row {
+        id: if no_trunc { image.id.clone() } else { short(&image.id) },
+        repository: repository.to_owned(),
+        tag: tag.to_owned(),
+        digest: digest.to_owned(),
+        created: image.created,
+        size: image.size,
+        now,
+    };
+    if image.is_dangling() {
+        return vec![row(NONE, NONE, NONE)];
+    }
+    let digest_of = |repository: &str| {
+        image
+            .digests
+            .iter()
+            .filter_map(|digest| digest.split_once('@'))
+            .find(|(named, _)| *named == repository)
+            .filter(|_| with_digests)
+            .map_or(NONE, |(_, digest)| digest)
+    };
+    let mut rows = Vec::new();
+    let mut tagged = Vec::new();
+    for name in &image.tags {
+        // A colon before a slash is a port.
+        let split = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
+        let (repository, tag) = split.unwrap_or((name, NONE));
+        tagged.push(repository);
+        rows.push(row(repository, tag, digest_of(repository)));
+    }
+    for digest in &image.digests {
+        if let Some((repository, digest)) = digest.split_once('@')
+            && !tagged.contains(&repository)
+        {
+            rows.push(row(repository, NONE, if with_digests { digest } else { NONE }));
+        }
+    }
+    rows
+}
+
+fn filters(args: &Args, now: Timestamp) -> Result<ImageFilters> {
+    let mut filters = ImageFilters::default();
+    filters.references.extend(args.name.clone());
+    for filter in &args.filter {
+        let (key, value) = filter.split_once('=').ok_or_else(|| {
+            Error::failed(format!(
+                "invalid argument \"{filter}\" for \"-f, --filter\" flag: invalid filter '{filter}'"
+            ))
+            .hint("write it as KEY=VALUE")
+        })?;
+        let value = value.trim().to_owned();
+        match key.trim().to_lowercase().as_str() {
+            "reference" => filters.references.push(value),
+            "label" => filters.labels.push(value),
+            "before" => filters.before = Some(value),
+            "since" => filters.since = Some(value),
+            "until" => filters.until = Some(parse_moment(&value, now, &TimeZone::system())?),
+            "dangling" => {
+                filters.dangling = Some(match value.to_lowercase().as_str() {
+                    "1" | "t" | "true" => true,
+                    "0" | "f" | "false" => false,
+                    _ => return Err(told(Error::failed(format!("invalid filter 'dangling=[{value}]'")))),
+                });
+            }
+            other => {
+                return Err(told(
+                    Error::failed(format!("invalid filter '{other}'"))
+                        .hint("filters: reference, label, dangling, before, since, until"),
+                ));
+            }
+        }
+    }
+    Ok(filters)
+}
+
+fn check_tree(args: &Args) -> Result<()> {
+    let excluded = [
+        (args.quiet, "--quiet"),
+        (args.no_trunc, "--no-trunc"),
+        (args.digests, "--show-digest"),
+        (args.format.is_some(), "--format"),
+    ];
+    match excluded.iter().find(|(given, _)| args.tree && *given) {
+        Some((_, flag)) => Err(Error::failed(format!("{flag} is not yet supported with --tree"))),
+        None => Ok(()),
+    }
+}
+
+/// docker's tree, with the platforms that are here.
+fn tree(images: &[ImageSummary]) -> String {
+    let mut text = "IMAGE\tID\tDISK USAGE\tCONTENT SIZE\n".to_owned();
+    let mut line = |name: &str, id: &str, total: u64, content: u64| {
+        text.push_str(&format!("{name}\t{}\t{}\t{}\n", short(id), size(total), size(content)));
+    };
+    for image in images {
+        let names = if image.tags.is_empty() { &image.digests } else { &image.tags };
+        let name = names.first().map_or("<untagged>", String::as_str);
+        line(name, &image.id, image.size, image.content_size);
+        for (index, part) in image.platforms.iter().enumerate() {
+            let branch = if index + 1 == image.platforms.len() { "└─" } else { "├─" };
+            line(&format!("{branch} {}", part.platform), &part.id, part.size, part.content_size);
+        }
+    }
+    text
+}
+
+fn created(row: &Row, show: impl Fn(Timestamp) -> String) -> Value {
+    row.created.map_or_else(|| "N/A".into(), |time| show(time).into())
+}
+
+fn since(now: Timestamp, time: Timestamp) -> String {
+    // A clock that is behind the builder's makes images of the future.
+    ago(std::time::Duration::try_from(now.duration_since(time)).unwrap_or_default())
+}
+
+fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn size(bytes: u64) -> String {
+    human_size_with_precision(bytes as f64, 3)
+}
+
+fn short(id: &str) -> String {
+    id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(tags: &[&str], digests: &[&str]) -> ImageSummary {
+        ImageSummary {
+            id: "sha256:0123456789abcdef".into(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            digests: digests.iter().map(|digest| (*digest).to_owned()).collect(),
+            created: None,
+            size: 1234,
+            content_size: 1000,
+            labels: Default::default(),
+            platforms: vec![],
+        }
+    }
+
+    #[test]
+    fn names_become_rows() {
+        type Case<'a> = (&'a [&'a str], &'a [&'a str], bool, &'a [(&'a str, &'a str, &'a str)]);
+        let cases: &[Case<'_>] = &[
+            (&["a:1", "a:2"], &["a@sha256:x"], false, &[("a", "1", NONE), ("a", "2", NONE)]),
+            (&["a:1"], &["a@sha256:x"], true, &[("a", "1", "sha256:x")]),
+            (&["h:5000/a:1"], &["h:5000/a@sha256:x"], true, &[("h:5000/a", "1", "sha256:x")]),
+            (&[], &["a@sha256:x"], false, &[("a", NONE, NONE)]),
+            (&[], &["a@sha256:x"], true, &[("a", NONE, "sha256:x")]),
+            (&[], &[], true, &[(NONE, NONE, NONE)]),
+        ];
+        for (tags, digests, with_digests, expected) in cases {
+            let found = rows(&summary(tags, digests), *with_digests, false, Timestamp::UNIX_EPOCH);
+            let found: Vec<_> = found
+                .iter()
+                .map(|row| (row.repository.as_str(), row.tag.as_str(), row.digest.as_str()))
+                .collect();
+            assert_eq!(found, *expected, "{tags:?} {digests:?}");
+        }
+    }
+}

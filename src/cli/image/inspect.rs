@@ -1,0 +1,48 @@
+//! `image inspect`: everything about images.
+
+use super::told;
+use crate::cli::Context;
+use crate::engine::image;
+use crate::error::{Error, Result};
+use crate::output::{Inspector, Object};
+
+/// Flags of `image inspect`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  wharfie image inspect busybox\n  wharfie image inspect -f '{{json .Config.Env}}' busybox"
+)]
+pub struct Args {
+    /// Format output using a custom template: 'json', or a Go template
+    #[arg(short, long, value_name = "string")]
+    format: Option<String>,
+    /// Inspect a specific platform of the multi-platform image
+    #[arg(long, value_name = "string")]
+    platform: Option<String>,
+    /// The images
+    #[arg(value_name = "IMAGE", required = true, add = crate::cli::names::images())]
+    images: Vec<String>,
+}
+
+/// Run the verb.
+pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    let inspector = Inspector::parse(args.format.as_deref())?;
+    // As with docker, the environment's platform does not count here.
+    let platform = args.platform.as_deref().map(image::platform).transpose().map_err(told)?;
+    let engine = cx.engine().await?;
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
+    for name in &args.images {
+        match image::inspect(&engine, name, platform.as_ref()).await {
+            Ok(image) => {
+                let value = serde_json::to_value(image)
+                    .map_err(|cause| Error::failed(format!("encode JSON: {cause}")))?;
+                found.push((Object::Image, value));
+            }
+            Err(error) => failures.push(told(error)),
+        }
+    }
+    inspector.write(cx.ui, &found)?;
+    for error in &failures {
+        cx.ui.error(error)?;
+    }
+    Ok(u8::from(!failures.is_empty()))
+}

@@ -1,0 +1,132 @@
+//! Completion of names: what containers, images and namespaces there are at this moment.
+//!
+//! A shell waits for the answer while the user looks at it, so there is a short deadline, and silence where
+//! containerd is slow or away.
+
+use std::ffi::OsStr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+
+use crate::config::Config;
+use crate::engine::container::{Container, Origin};
+use crate::engine::{Engine, container, image};
+use crate::error::Result;
+
+/// How long a user waits for candidates.
+const DEADLINE: Duration = Duration::from_millis(300);
+
+/// The settings of the command line that is being completed. clap's completers get only the word at hand, and
+/// `-n k8s.io` may stand before it.
+static CONFIG: OnceLock<Arc<Config>> = OnceLock::new();
+
+/// Complete names under these settings from here on.
+pub(super) fn settle(config: Config) {
+    // One process answers one question of a shell: a second setting does not happen.
+    let _ = CONFIG.set(Arc::new(config));
+}
+
+/// Containers in any state.
+pub(super) fn containers() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| ask(word, async |engine| of_containers(engine, |_| true).await))
+}
+
+/// Containers that run.
+pub(super) fn running_containers() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        ask(word, async |engine| of_containers(engine, |container| container.status.is_alive()).await)
+    })
+}
+
+/// Containers that do not run.
+pub(super) fn stopped_containers() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        ask(word, async |engine| of_containers(engine, |container| !container.status.is_alive()).await)
+    })
+}
+
+/// Images by name.
+pub(super) fn images() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| ask(word, of_images))
+}
+
+/// Containers and images.
+pub(super) fn objects() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        ask(word, async |engine| {
+            let mut found = of_containers(engine, |_| true).await?;
+            found.extend(of_images(engine).await?);
+            Ok(found)
+        })
+    })
+}
+
+/// containerd's namespaces.
+pub(super) fn namespaces() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        ask(word, async |engine| {
+            let namespaces = engine.containerd.namespaces().await?;
+            Ok(namespaces.into_iter().map(|(name, _)| CompletionCandidate::new(name)).collect())
+        })
+    })
+}
+
+/// The candidates that begin with `word`; none on any failure and after the deadline.
+fn ask(
+    word: &OsStr,
+    question: impl AsyncFnOnce(&Engine) -> Result<Vec<CompletionCandidate>>,
+) -> Vec<CompletionCandidate> {
+    let (Some(config), Some(word)) = (CONFIG.get(), word.to_str()) else { return Vec::new() };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Vec::new();
+    };
+    let answer = runtime.block_on(async {
+        let asked = async { question(&Engine::connect(Arc::clone(config)).await?).await };
+        tokio::time::timeout(DEADLINE, asked).await
+    });
+    runtime.shutdown_background();
+    let mut candidates = match answer {
+        Ok(Ok(candidates)) => candidates,
+        Ok(Err(_)) | Err(_) => return Vec::new(),
+    };
+    candidates
+        .retain(|candidate| candidate.get_value().to_str().is_some_and(|value| value.starts_with(word)));
+    candidates
+}
+
+async fn of_containers(engine: &Engine, wanted: fn(&Container) -> bool) -> Result<Vec<CompletionCandidate>> {
+    let found = container::list(engine).await?;
+    Ok(found.iter().filter(|container| wanted(container)).map(of_container).collect())
+}
+
+/// A pod's container has no name that could be typed: its id, with what it is beside it.
+fn of_container(container: &Container) -> CompletionCandidate {
+    match container.origin {
+        Origin::Wharfie | Origin::Nerdctl => {
+            CompletionCandidate::new(&container.name).help(Some(container.image.clone().into()))
+        }
+        Origin::Cri => CompletionCandidate::new(&container.id).help(Some(container.name.clone().into())),
+        Origin::Other => CompletionCandidate::new(&container.id).help(Some(container.image.clone().into())),
+    }
+}
+
+async fn of_images(engine: &Engine) -> Result<Vec<CompletionCandidate>> {
+    let found = engine.containerd.images(&[]).await?;
+    let mut names: Vec<String> = found
+        .iter()
+        .filter(|image| !image::is_dangling(&image.name))
+        .map(|image| familiar(&image.name))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    Ok(names.into_iter().map(CompletionCandidate::new).collect())
+}
+
+/// The name as a user would type it.
+fn familiar(name: &str) -> String {
+    match crate::registry::Reference::parse(name) {
+        Ok(reference) => reference.familiar(),
+        Err(_) => name.to_owned(),
+    }
+}

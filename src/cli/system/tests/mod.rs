@@ -1,0 +1,3 @@
+//! What the repository keeps of this program is what the program says.
+
+mod reference;
