@@ -1,1 +1,28 @@
-//! x
+//! The integration tests: the wharfie binary against a private containerd, as its user sees it.
+//!
+//! [`engine::TestEngine`] gives each test a machine of its own. `WHARFIE_CONTAINERD=1.6|1.7|2.1` chooses
+//! containerd's version. CONTRIBUTING.md tells how to write a test.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails, and says why where cargo shows it"
+)]
+
+mod call;
+mod container;
+mod engine;
+mod faults;
+mod filter;
+mod harness;
+mod hostile;
+mod image;
+mod images;
+mod leaks;
+mod registry;
+mod rooms;
+mod setup;
+mod smoke;
+mod terminal;
+mod world;

@@ -1,0 +1,5 @@
+//! The verbs of images, against containerd and registries of the test's own.
+
+mod archives;
+mod names;
+mod pull;
