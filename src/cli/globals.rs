@@ -10,13 +10,12 @@ use crate::config::{Config, file};
 use crate::error::{Error, Result};
 
 /// Where a containerd may listen, in the order of trying: its own, k3s's and rke2's, microk8s's, k0s's, docker's.
-const SOCKETS: [&str; 6] = [
+const SOCKETS: [&str; 5] = [
     "/run/containerd/containerd.sock",
     "/run/k3s/containerd/containerd.sock",
     "/var/snap/microk8s/common/run/containerd.sock",
     "/run/k0s/containerd.sock",
     "/run/docker/containerd/containerd.sock",
-    "/var/run/docker/containerd/containerd.sock",
 ];
 
 const DATA_ROOT: &str = "/var/lib/wharfie";
