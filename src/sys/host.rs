@@ -111,7 +111,7 @@ impl Host {
         let cgroup = cgroup_version();
         let (controllers, cpuset_cpus, cpuset_mems) = match cgroup {
             CgroupVersion::V1 => controllers_v1(),
-            CgroupVersion::V2 => controllers_v2(),
+            CgroupVersion::V2 => controllers_v2(Path::new("/sys/fs/cgroup"), &text("/proc/self/cgroup")),
         };
         let apparmor = Path::new("/sys/kernel/security/apparmor").exists()
             && text("/sys/module/apparmor/parameters/enabled").starts_with('Y');
@@ -255,10 +255,9 @@ fn controllers_v1() -> (Controllers, String, String) {
     (controllers, cpus, mems)
 }
 
-fn controllers_v2() -> (Controllers, String, String) {
-    let own = text("/proc/self/cgroup");
+/// From the unified hierarchy at `root` and this process's line of `/proc/self/cgroup`.
+fn controllers_v2(root: &Path, own: &str) -> (Controllers, String, String) {
     let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    let root = Path::new("/sys/fs/cgroup");
     let listed = text(root.join("cgroup.controllers"));
     let has = |name: &str| listed.split_whitespace().any(|controller| controller == name);
     let swap = if own.is_empty() {
@@ -348,6 +347,37 @@ fn cpu_list(list: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The files as systemd on Debian 12 has them, for a session below user.slice and for the root group.
+    #[test]
+    fn the_unified_hierarchy_by_its_files() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &str| fs::write(root.path().join(name), content).unwrap();
+        write("cgroup.controllers", "cpuset cpu io memory hugetlb pids rdma misc\n");
+        write("cpuset.cpus.effective", "0-3\n");
+        write("cpuset.mems.effective", "0\n");
+        let session = "user.slice/user-0.slice/session-3.scope";
+        fs::create_dir_all(root.path().join(session)).unwrap();
+        let own = format!("0::/{session}\n");
+        let (found, cpus, mems) = controllers_v2(root.path(), &own);
+        let all = Controllers {
+            memory: true,
+            swap: false,
+            swappiness: false,
+            oom_kill_disable: false,
+            cpu: true,
+            cpuset: true,
+            pids: true,
+            blkio: true,
+            blkio_weight: true,
+        };
+        assert_eq!((found, cpus.as_str(), mems.as_str()), (all, "0-3", "0"));
+        write(&format!("{session}/memory.swap.max"), "max\n");
+        assert!(controllers_v2(root.path(), &own).0.swap);
+        write("cgroup.controllers", "cpu pids\n");
+        let (found, ..) = controllers_v2(root.path(), &own);
+        assert!(found.cpu && found.pids && !found.memory && !found.swap && !found.blkio && !found.cpuset);
+    }
 
     #[test]
     fn texts_of_the_kernel() {
