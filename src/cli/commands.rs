@@ -171,15 +171,15 @@ pub fn command(program: &str) -> clap::Command {
 
 /// Parse as docker's own flag library would.
 pub fn parse(program: &str, arguments: Vec<OsString>) -> std::result::Result<Cli, Stop> {
-    let plain = command(program);
-    let matches = pflag::like_pflag(plain.clone()).try_get_matches_from(&arguments);
+    let matches = pflag::like_pflag(command(program)).try_get_matches_from(&arguments);
     let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    // The plain tree, for help and messages, is made only when one is due.
     parsed.map_err(|error| match error.kind() {
         clap::error::ErrorKind::DisplayHelp
         | clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Stop::Help(pflag::help(&plain, &arguments))
+            Stop::Help(pflag::help(&command(program), &arguments))
         }
-        _ => Stop::Error(translate(&error, &plain, &arguments)),
+        _ => Stop::Error(translate(&error, &command(program), &arguments)),
     })
 }
 

@@ -1,8 +1,11 @@
 //! Exit codes of verbs that take several names: the others are still done, one failure makes it 1.
 
+use serde_json::Value;
+
 use super::context::Context;
 use super::errors::from_engine;
 use crate::error::{Error, Kind, Result};
+use crate::output::inspect::{Inspector, Object};
 
 /// Collects failures and prints each as it comes.
 #[derive(Debug, Default)]
@@ -25,6 +28,22 @@ impl Failures {
     pub fn code(&self) -> u8 {
         u8::from(self.failed)
     }
+}
+
+/// The end of a verb that inspects: docker writes what it has before it says what it has not.
+pub fn inspected(
+    cx: &mut Context<'_>,
+    inspector: &Inspector,
+    found: &[(Object, Value)],
+    missing: &[Error],
+) -> Result<u8> {
+    let written = inspector.write(cx.ui, found);
+    cx.ui.flush()?;
+    for error in missing {
+        cx.ui.error(error)?;
+    }
+    written?;
+    Ok(u8::from(!missing.is_empty()))
 }
 
 /// The exit code of a process in a container, as a shell would see it.

@@ -76,23 +76,6 @@ impl Client {
         Ok(mounts(self.snapshots_api().prepare(request).await?.into_inner().mounts))
     }
 
-    /// A new read-only look `key` at `parent`.
-    pub async fn view_snapshot(
-        &self,
-        snapshotter: &str,
-        key: &str,
-        parent: &str,
-        labels: HashMap<String, String>,
-    ) -> Result<Vec<Mount>> {
-        let request = self.request(api::ViewSnapshotRequest {
-            snapshotter: snapshotter.into(),
-            key: key.into(),
-            parent: parent.into(),
-            labels,
-        });
-        Ok(mounts(self.snapshots_api().view(request).await?.into_inner().mounts))
-    }
-
     /// How to mount the writable snapshot or view `key`.
     pub async fn snapshot_mounts(&self, snapshotter: &str, key: &str) -> Result<Vec<Mount>> {
         let request = self.request(api::MountsRequest { snapshotter: snapshotter.into(), key: key.into() });

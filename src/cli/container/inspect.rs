@@ -111,14 +111,7 @@ async fn show(references: &[String], wanted: Wanted, shared: Shared, cx: &mut Co
             Err(error) => return Err(error),
         }
     }
-    // docker writes what it has before it says what it has not.
-    let written = inspector.write(cx.ui, &found);
-    cx.ui.flush()?;
-    for error in &missing {
-        cx.ui.error(error)?;
-    }
-    written?;
-    Ok(u8::from(!missing.is_empty()))
+    crate::cli::exit::inspected(cx, &inspector, &found, &missing)
 }
 
 async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -> Result<(Object, Value)> {

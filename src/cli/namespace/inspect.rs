@@ -33,11 +33,5 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
             Err(error) => return Err(error),
         }
     }
-    let written = inspector.write(cx.ui, &found);
-    cx.ui.flush()?;
-    for error in &missing {
-        cx.ui.error(error)?;
-    }
-    written?;
-    Ok(u8::from(!missing.is_empty()))
+    crate::cli::exit::inspected(cx, &inspector, &found, &missing)
 }

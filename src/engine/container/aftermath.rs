@@ -69,19 +69,14 @@ fn read(path: &Path) -> Result<Duty> {
 
 async fn follow_up(duty: &Duty) -> Result<()> {
     let engine = Engine::connect(Arc::new(config(duty))).await?;
-    let mut container = match super::find(&engine, &duty.id).await {
-        Ok(container) => container,
-        Err(error) if error.kind == Kind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let Some(mut container) = look(&engine, duty).await? else { return Ok(()) };
     let directory = engine.paths.container(&container.id);
     let delay = {
         let held = hold(&directory).await?;
-        container = match super::find(&engine, &duty.id).await {
-            Ok(container) => container,
+        container = match look(&engine, duty).await? {
+            Some(container) => container,
             // Whoever held it has removed it.
-            Err(error) if error.kind == Kind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
+            None => return Ok(()),
         };
         let seems_alive = container.status.is_alive() || container.status == Status::Unknown;
         if seems_alive && !Path::new(&format!("/proc/{}", container.pid)).exists() {
@@ -104,17 +99,22 @@ async fn follow_up(duty: &Duty) -> Result<()> {
     tokio::time::sleep(delay).await;
     // Held from the last look on, so that a stop comes before it or finds the container running.
     let _held = hold(&directory).await?;
-    container = match super::find(&engine, &duty.id).await {
-        Ok(container) => container,
-        Err(error) if error.kind == Kind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
+    let Some(mut container) = look(&engine, duty).await? else { return Ok(()) };
     // A stop, a start or a removal in the meantime is the user's last word.
     if !container.state.restarting || container.state.stopped_by_user {
         return Ok(());
     }
     let options = StartOptions { by_policy: true, ..StartOptions::default() };
     start_held(&engine, &mut container, options).await.map(drop)
+}
+
+/// The container as it is now; None when it was removed.
+async fn look(engine: &Engine, duty: &Duty) -> Result<Option<Container>> {
+    match super::find(engine, &duty.id).await {
+        Ok(container) => Ok(Some(container)),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// When the policy starts it again; None when it does not.

@@ -15,13 +15,6 @@ pub async fn find(engine: &Engine, reference: &str) -> Result<Container> {
     chosen.pop().ok_or_else(|| no_such(reference))
 }
 
-/// Each of `references`, in order, found or not.
-pub async fn find_all(engine: &Engine, references: &[String]) -> Vec<(String, Result<Container>)> {
-    let lookups =
-        references.iter().map(|reference| async { (reference.clone(), find(engine, reference).await) });
-    futures_util::future::join_all(lookups).await
-}
-
 /// docker's error for what is not there.
 pub(super) fn no_such(reference: &str) -> Error {
     Error::not_found(format!("No such container: {reference}"))

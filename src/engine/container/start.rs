@@ -126,7 +126,10 @@ async fn launch(
     make_directory(&run_directory, 0o700)?;
     let mut duty = duty(engine, container, record)?;
     write_duty(&duty)?;
-    files::write(engine, &id, record, None)?;
+    // `create` has just written them for a container whose mounts are given.
+    if options.mounts.is_none() {
+        files::write(engine, &id, record, None)?;
+    }
     if let Some(connecting) = connecting {
         connecting.namespace().await;
     }
@@ -177,9 +180,11 @@ async fn launch(
         container.state.connection = Some(connection.clone());
     }
     let (pid, connection, mut attachment) = (made?, connected?, attached?);
-    files::write(engine, &id, record, connection.as_ref())?;
-    duty.connection.clone_from(&connection);
-    write_duty(&duty)?;
+    if connection.is_some() {
+        files::write(engine, &id, record, connection.as_ref())?;
+        duty.connection.clone_from(&connection);
+        write_duty(&duty)?;
+    }
     if let Some(attachment) = &mut attachment {
         attachment.input.pid(pid).await?;
         if options.own {

@@ -222,7 +222,7 @@ fn clean(name: &str) -> Result<String> {
 }
 
 /// A relative path with `.` and `..` followed; None when it goes above its beginning.
-fn resolve(path: &str) -> Option<String> {
+pub(super) fn resolve(path: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -11,6 +11,7 @@ use crate::image::digest::Hasher;
 
 use super::entries::{Entries, Entry, corrupt};
 use super::input::decompressed;
+use super::read::resolve;
 
 /// Symbolic links that lead outside; more than that is no root file system.
 const MOST_LINKS: usize = 1_000_000;
@@ -107,20 +108,7 @@ fn check(entry: &Entry, outward: &mut HashSet<String>) -> Result<()> {
 
 /// A relative path, `.` and `..` followed; None when it is absolute or goes above the root.
 fn below(path: &str) -> Option<String> {
-    if path.starts_with('/') {
-        return None;
-    }
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
+    if path.starts_with('/') { None } else { resolve(path) }
 }
 
 #[cfg(test)]
