@@ -126,8 +126,10 @@ pub(super) fn write(
 
 fn put(path: &Path, content: &str) -> Result<()> {
     let write = || {
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+        // Cut after the write: a reader in the container never sees the file empty.
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         file.write_all(content.as_bytes())?;
+        file.set_len(content.len() as u64)?;
         rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o644))?;
         std::io::Result::Ok(())
     };

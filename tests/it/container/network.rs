@@ -3,6 +3,9 @@
 use super::{BUSYBOX, engine, inside, run, sh, sleeper};
 use crate::engine::TestEngine;
 
+/// A script that prints the container's address; `hostname -i` would ask a name server for it.
+const OWN_ADDRESS: &str = "ip -4 -o addr show eth0 | awk '{split($4, part, \"/\"); print part[1]}'";
+
 /// A web server that answers `GET /name` with the container's own name.
 fn server(engine: &TestEngine, name: &str, flags: &[&str]) {
     let script = format!("mkdir /w; echo {name} > /w/name; exec httpd -f -p 80 -h /w");
@@ -125,7 +128,7 @@ fn ports_are_reached_and_free_again() {
         "only on the loopback"
     );
     // From another container by the host's address, and by the container's own.
-    let address = inside(&engine, "web", "hostname -i");
+    let address = inside(&engine, "web", OWN_ADDRESS);
     for url in [format!("http://{}:8080/name", own.trim()), format!("http://{address}/name")] {
         assert_eq!(run(&engine, &[], &["wget", "-qO-", &url]).ok(), "web", "{url}");
     }
@@ -203,7 +206,7 @@ fn names_and_resolvers() {
             "--add-host",
             "six=::1",
         ],
-        "cat /etc/hosts; ip route | awk '/default/ {print $3}'; hostname -i",
+        &format!("cat /etc/hosts; ip route | awk '/default/ {{print $3}}'; {OWN_ADDRESS}"),
     );
     let text = hosts.ok();
     let lines: Vec<&str> = text.lines().collect();
@@ -241,7 +244,7 @@ fn twenty_at_once_get_twenty_addresses() {
     let calls: Vec<_> =
         (0..20).map(|_| engine.call(["run", "-d", BUSYBOX, "sleep", "1000"]).spawn()).collect();
     let ids: Vec<String> = calls.into_iter().map(|call| call.wait().ok().to_owned()).collect();
-    let mut addresses: Vec<String> = ids.iter().map(|id| inside(&engine, id, "hostname -i")).collect();
+    let mut addresses: Vec<String> = ids.iter().map(|id| inside(&engine, id, OWN_ADDRESS)).collect();
     addresses.sort_unstable();
     addresses.dedup();
     assert_eq!(addresses.len(), 20);
