@@ -95,6 +95,8 @@ pub enum ContainerVerb {
     Top(container::top::Args),
     /// List port mappings or a specific mapping for the container
     Port(container::port::Args),
+    /// Copy files/folders between a container and the local filesystem
+    Cp(container::cp::Args),
 }
 
 /// The verbs below `container`.
@@ -227,6 +229,7 @@ async fn dispatch_container(verb: ContainerVerb, cx: &mut Context<'_>) -> Result
         ContainerVerb::Wait(args) => container::wait::run(args, cx).await,
         ContainerVerb::Top(args) => container::top::run(args, cx).await,
         ContainerVerb::Port(args) => container::port::run(args, cx).await,
+        ContainerVerb::Cp(args) => container::cp::run(args, cx).await,
     }
 }
 

@@ -12,3 +12,5 @@ pub mod process;
 pub mod rootfs;
 pub mod signal;
 pub mod terminal;
+pub mod tree;
+pub mod view;

@@ -1,6 +1,7 @@
 //! The verbs of containers.
 
 pub mod attach;
+pub mod cp;
 pub mod create;
 pub mod exec;
 mod filter;

@@ -1,6 +1,7 @@
 //! Containers: making, running, ending and describing them, whoever made them.
 
 pub mod aftermath;
+pub mod copy;
 mod create;
 mod end;
 mod exec;
@@ -8,6 +9,7 @@ mod files;
 mod find;
 mod hold;
 mod hung;
+mod image_view;
 pub mod inspect;
 mod list;
 mod model;
@@ -22,6 +24,7 @@ mod spec;
 mod start;
 mod stop;
 mod top;
+mod view;
 mod wait;
 
 pub use crate::containerd::Exit;

@@ -11,6 +11,7 @@ use super::end::{finish, finish_held, read_state};
 use super::hold::hold;
 use super::list::list;
 use super::model::{Container, Origin, Status};
+use super::image_view;
 use super::network;
 use super::remove::{RemoveOptions, remove, remove_directory};
 use super::start::{StartOptions, start};
@@ -89,6 +90,7 @@ async fn remove_traces(engine: &Engine, id: &str, snapshotter: &str, volumes: bo
         Err(error) if !error.is_not_found() => return Err(error.into()),
         _ => {}
     }
+    image_view::remove_lease(engine, id).await?;
     let owner = network::owner(engine.containerd.namespace(), id);
     let networks = engine.networks.clone();
     let freed = tokio::task::spawn_blocking(move || networks.forget(&owner));

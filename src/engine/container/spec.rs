@@ -31,7 +31,7 @@ pub(super) fn rootfs(mounts: &[Mount]) -> Result<Rootfs> {
     Rootfs::from_mounts(&plain(mounts))
 }
 
-fn plain(mounts: &[Mount]) -> Vec<mount::Mount> {
+pub(super) fn plain(mounts: &[Mount]) -> Vec<mount::Mount> {
     mounts
         .iter()
         .map(|mount| mount::Mount {

@@ -1,6 +1,8 @@
 //! The verbs of containers, one file a verb, and one for each concern that many verbs share.
 
 mod attach;
+mod cp;
+mod cp_hostile;
 mod create;
 mod exec;
 mod kill;
