@@ -14,6 +14,7 @@ mod namespace;
 mod stream;
 mod system;
 mod unbuilt;
+mod whole_file;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,10 +1,13 @@
 //! Containers: making, running, ending and describing them, whoever made them.
 
 pub mod aftermath;
+mod commit;
 pub mod copy;
 mod create;
+mod diff;
 mod end;
 mod exec;
+mod export;
 mod files;
 mod find;
 mod hold;
@@ -28,9 +31,13 @@ mod view;
 mod wait;
 
 pub use crate::containerd::Exit;
+pub use commit::{CommitRequest, commit};
 pub use create::{Created, Unsettled, create};
+pub use crate::sys::tree::{Change, ChangeKind};
+pub use diff::diff;
 pub use end::finish;
 pub use exec::{Exec, ExecStreams, exec};
+pub use export::export;
 pub use find::find;
 pub use list::list;
 pub use model::{Container, Origin, Record, ResolvedMount, State, Status};

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::commit::Thaw;
 use super::create::Journal;
 use super::end::{finish, finish_held, read_state};
 use super::hold::hold;
@@ -35,6 +36,12 @@ pub struct Recovered {
 /// it costs the reading of one directory when there is nothing to do.
 pub async fn settle(engine: &Engine) -> Result<()> {
     for (pending, content) in Pending::abandoned(&engine.paths.pending())? {
+        if let Ok(Thaw { thaw }) = serde_json::from_slice(&content) {
+            // One that is gone, or was thawed by somebody, is fine.
+            let _ = engine.containerd.resume(&thaw).await;
+            pending.finish()?;
+            continue;
+        }
         let journal = serde_json::from_slice::<Journal>(&content).ok().filter(Journal::is_sound);
         let settled = match journal {
             Some(journal) if journal.removing => complete_removal(engine, &journal).await,

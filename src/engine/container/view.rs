@@ -168,7 +168,7 @@ fn binds(engine: &Engine, head: &SpecHead) -> Result<Vec<Bind>> {
         // Containers write into volumes: a link that one puts there must not lead this machine's files in here.
         let ours = mount.source.starts_with(&volumes);
         let source = match clone_of(&mount.source, !mount.has("bind"), !ours) {
-            Err(error) if error.kind == Kind::NotFound => continue,
+            Err(error) if ours || error.kind == Kind::NotFound => continue,
             other => other?,
         };
         let read_only = mount.has("ro") || mount.has("rro");

@@ -32,6 +32,8 @@ pub struct Change {
     pub path: PathBuf,
     /// How it has changed.
     pub kind: ChangeKind,
+    /// Of a directory: whether it differs itself, not only by what lies in it.
+    pub own: Option<bool>,
 }
 
 /// What the new tree is.
@@ -95,7 +97,7 @@ impl Comparison {
         let (before, after) = match (before, after) {
             (None, None) => return Ok(()),
             (Some(_), None) => {
-                self.record(path, ChangeKind::Deleted);
+                self.changes.push(Change { path: path.to_path_buf(), kind: ChangeKind::Deleted, own: None });
                 return Ok(());
             }
             (before, Some(after)) => (before, after),
@@ -116,19 +118,12 @@ impl Comparison {
             self.directory((inner_old.as_ref(), &inner_new), inner, path)?;
         }
         let inside = self.changes.len() > place;
-        let kind = match before {
-            None => Some(ChangeKind::Added),
-            Some(before) if inside || differ(&before, &after) => Some(ChangeKind::Changed),
-            Some(_) => None,
-        };
-        if let Some(kind) = kind {
-            self.changes.insert(place, Change { path: path.to_path_buf(), kind });
+        let own = before.as_ref().is_none_or(|before| differ(before, &after));
+        let kind = if before.is_none() { ChangeKind::Added } else { ChangeKind::Changed };
+        if own || inside {
+            self.changes.insert(place, Change { path: path.to_path_buf(), kind, own: Some(own) });
         }
         Ok(())
-    }
-
-    fn record(&mut self, path: &Path, kind: ChangeKind) {
-        self.changes.push(Change { path: path.to_path_buf(), kind });
     }
 }
 

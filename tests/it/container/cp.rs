@@ -171,7 +171,7 @@ fn mounts_and_read_only_roots() {
     sleeper(&engine, &["--name", "cc"]);
     check(&engine, &[("f cc:/etc/hosts", 0, "Success")]);
     assert_eq!(inside(&engine, "cc", "cat /etc/hosts"), "f");
-    assert_eq!(engine.sh("cat bind/f vf; stat -c %u:%g bind/f; grep -c localhost hosts"), "f\nf\n7:8\n1");
+    assert_eq!(engine.sh("cat bind/f vf; stat -c %u:%g bind/f; grep -q localhost hosts"), "f\nf\n7:8");
     // One that was never started has its volumes all the same, and their places are made.
     engine.wharfie(["create", "--name", "st", "-v", &format!("{bind}:/new/dir"), "-v", "two:/two", "busybox"]).ok();
     check(

@@ -3,8 +3,11 @@
 mod attach;
 mod cp;
 mod cp_hostile;
+mod commit;
 mod create;
+mod diff;
 mod exec;
+mod export;
 mod kill;
 mod logs;
 mod monitor;
