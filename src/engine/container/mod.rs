@@ -12,6 +12,7 @@ mod files;
 mod find;
 mod hold;
 mod hung;
+mod image_mounts;
 mod image_view;
 pub mod inspect;
 mod list;
