@@ -99,6 +99,8 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
         WholeFile::create(Path::new("/dev/null")).unwrap().finish().unwrap();
-        assert!(check(directory.path()).is_err() && check(Path::new("/nope/x")).is_err() && check(&path).is_ok());
+        assert!(
+            check(directory.path()).is_err() && check(Path::new("/nope/x")).is_err() && check(&path).is_ok()
+        );
     }
 }

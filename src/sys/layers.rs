@@ -64,7 +64,11 @@ fn look(layer: &Path, path: &Path) -> rustix::io::Result<Found> {
         };
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             let last = at + 1 == names.len();
-            return Ok(if last && !is_whiteout(&stat) { Found::Other } else { Found::Nothing { covered: true } });
+            return Ok(if last && !is_whiteout(&stat) {
+                Found::Other
+            } else {
+                Found::Nothing { covered: true }
+            });
         }
         directory = rustix::fs::openat(&directory, &name, flags, Mode::empty())?;
         covered |= is_opaque(&directory);
@@ -83,7 +87,9 @@ mod tests {
         let outer = tempfile::tempdir().unwrap();
         let layer = |name: &str| outer.path().join(name);
         let lower: Vec<PathBuf> = ["top", "middle", "bottom"].map(layer).to_vec();
-        for (at, directory) in [(0, "a"), (1, "a/d"), (2, "a/d"), (1, "o"), (2, "o/x"), (2, "w"), (1, "t"), (2, "b")] {
+        for (at, directory) in
+            [(0, "a"), (1, "a/d"), (2, "a/d"), (1, "o"), (2, "o/x"), (2, "w"), (1, "t"), (2, "b")]
+        {
             std::fs::create_dir_all(lower[at].join(directory)).unwrap();
         }
         rustix::fs::setxattr(lower[1].join("o"), c"user.overlay.opaque", b"y", XattrFlags::empty()).unwrap();

@@ -70,7 +70,8 @@ pub fn clone_of(path: &Path, recursive: bool, links: bool) -> Result<OwnedFd> {
     let cloned = || {
         let resolve = if links { ResolveFlags::empty() } else { ResolveFlags::NO_SYMLINKS };
         let place = rustix::fs::openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
-        let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        let mut flags =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
         flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
         let clone = rustix::mount::open_tree(&place, "", flags)?;
         // A clone hears and tells what is mounted in the original: what is put into this one must stay in it.
@@ -88,7 +89,11 @@ impl View {
 
     /// `root`, a mount attached nowhere, with `binds` in their places. One whose place is missing gets it when
     /// `make_places`, and is left out otherwise. With `read_only` nothing but the binds can be written to.
-    pub fn with_binds(root: OwnedFd, binds: Vec<Bind>, (make_places, read_only): (bool, bool)) -> Result<Self> {
+    pub fn with_binds(
+        root: OwnedFd,
+        binds: Vec<Bind>,
+        (make_places, read_only): (bool, bool),
+    ) -> Result<Self> {
         let assembled = std::thread::scope(|scope| {
             scope
                 .spawn(move || {
@@ -143,7 +148,9 @@ impl View {
 /// Whether something is mounted at `path`.
 pub fn is_mount_point(path: &Path) -> bool {
     let mount = |path: &Path| {
-        rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID).map(|data| data.stx_mnt_id).ok()
+        rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID)
+            .map(|data| data.stx_mnt_id)
+            .ok()
     };
     let (here, above) = (mount(path), path.parent().and_then(mount));
     here.is_some() && here != above
@@ -237,7 +244,8 @@ fn make_place(root: &OwnedFd, target: &Path, directory: bool) -> rustix::io::Res
     let open = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut parent = within(root, Path::new("/"), open)?;
     let mut so_far = PathBuf::from("/");
-    let names: Vec<_> = target.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
+    let names: Vec<_> =
+        target.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
     for (at, name) in names.iter().enumerate() {
         so_far.push(name);
         if at + 1 == names.len() && !directory {

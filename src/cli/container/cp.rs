@@ -92,7 +92,9 @@ async fn into(args: &Args, (typed, path): (&str, &str), quiet: bool, cx: &mut Co
     };
     let engine = cx.engine().await?;
     let mut container = match find(&engine, typed).await {
-        Err(error) if error.kind == Kind::NotFound && image_of(&engine, &args.destination).await.is_some() => {
+        Err(error)
+            if error.kind == Kind::NotFound && image_of(&engine, &args.destination).await.is_some() =>
+        {
             return Err(Error::failed(format!("cannot copy into the image of {}", args.destination))
                 .hint("copy into a container of it, then `wharfie commit`"));
         }

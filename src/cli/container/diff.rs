@@ -9,7 +9,9 @@ use crate::error::Result;
 
 /// Flags of `diff`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A line a path: A for added, C for changed, D for deleted.\n\nExample:\n  wharfie diff web")]
+#[command(
+    after_help = "A line a path: A for added, C for changed, D for deleted.\n\nExample:\n  wharfie diff web"
+)]
 pub struct Args {
     /// The container by name or id
     #[arg(value_name = "CONTAINER", add = names::containers())]

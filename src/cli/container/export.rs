@@ -26,8 +26,9 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     }
     let path = output.map(|path| cx.environment.directory.join(path));
     if let Some(path) = &path {
-        check(path)
-            .map_err(|why| Error::failed(format!("failed to export container: invalid output path: {why}")))?;
+        check(path).map_err(|why| {
+            Error::failed(format!("failed to export container: invalid output path: {why}"))
+        })?;
     }
     let engine = cx.engine().await?;
     let mut container = find(&engine, &args.container).await.told()?;

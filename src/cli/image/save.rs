@@ -31,7 +31,8 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     }
     let path = output.map(|path| cx.environment.directory.join(path));
     if let Some(path) = &path {
-        check(path).map_err(|why| Error::failed(format!("failed to save image: invalid output path: {why}")))?;
+        check(path)
+            .map_err(|why| Error::failed(format!("failed to save image: invalid output path: {why}")))?;
     }
     let platform = one_platform(&args.platform)?;
     let engine = cx.engine().await?;

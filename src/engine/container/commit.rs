@@ -116,10 +116,11 @@ async fn frozen<T>(
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let content = serde_json::to_vec(&Thaw { thaw: id.to_owned() })
         .map_err(|cause| Error::failed(format!("write the journal: {cause}")))?;
-    let journal = Pending::begin(&engine.paths.pending(), &format!("-thaw-{id}"), &content)?.ok_or_else(|| {
-        Error::conflict(format!("container {id} is being committed by another command"))
-            .hint("wait for it, or use --no-pause")
-    })?;
+    let journal =
+        Pending::begin(&engine.paths.pending(), &format!("-thaw-{id}"), &content)?.ok_or_else(|| {
+            Error::conflict(format!("container {id} is being committed by another command"))
+                .hint("wait for it, or use --no-pause")
+        })?;
     engine.containerd.pause(id).await?;
     let done = tokio::select! {
         done = work => done,
@@ -198,7 +199,10 @@ fn read_only(mounts: &[Mount]) -> Vec<Mount> {
             let mut options: Vec<String> = match (value("upperdir="), value("lowerdir=")) {
                 (Some(upper), Some(lower)) => {
                     let changed = ["upperdir=", "lowerdir=", "workdir=", "volatile", "index="];
-                    let kept = mount.options.iter().filter(|option| !changed.iter().any(|key| option.starts_with(key)));
+                    let kept = mount
+                        .options
+                        .iter()
+                        .filter(|option| !changed.iter().any(|key| option.starts_with(key)));
                     kept.cloned().chain([format!("lowerdir={upper}:{lower}")]).collect()
                 }
                 _ => mount.options.iter().filter(|option| *option != "rw").cloned().collect(),
@@ -244,7 +248,10 @@ mod tests {
             ..Mount::default()
         };
         let options = |given: &[&str]| read_only(&[mount(given)])[0].options.join(" ");
-        assert_eq!(options(&["index=off", "workdir=/w", "upperdir=/u", "lowerdir=/a:/b"]), "lowerdir=/u:/a:/b ro");
+        assert_eq!(
+            options(&["index=off", "workdir=/w", "upperdir=/u", "lowerdir=/a:/b"]),
+            "lowerdir=/u:/a:/b ro"
+        );
         assert_eq!(options(&["rbind", "rw"]), "rbind ro");
     }
 }

@@ -33,8 +33,11 @@ const PLACES: [&str; 10] = [
 pub async fn diff(engine: &Engine, container: &Container) -> Result<Vec<Change>> {
     let raw = &container.raw;
     if raw.snapshot_key.is_empty() {
-        return Err(Error::failed(format!("container {} stands on no image: it has no changes", container.name))
-            .hint("its root file system is a directory of this machine"));
+        return Err(Error::failed(format!(
+            "container {} stands on no image: it has no changes",
+            container.name
+        ))
+        .hint("its root file system is a directory of this machine"));
     }
     let parent = engine.containerd.snapshot(&raw.snapshotter, &raw.snapshot_key).await?.parent;
     let mounts = engine.containerd.snapshot_mounts(&raw.snapshotter, &raw.snapshot_key).await?;
@@ -70,7 +73,8 @@ fn upper(mounts: &[Mount]) -> Option<PathBuf> {
 fn without_places(changes: Vec<Change>) -> Vec<Change> {
     let is_place = |path: &Path| PLACES.iter().any(|place| path == Path::new(place));
     let is_hidden = |change: &Change| change.kind == ChangeKind::Added && is_place(&change.path);
-    let hidden: Vec<PathBuf> = changes.iter().filter(|change| is_hidden(change)).map(|change| change.path.clone()).collect();
+    let hidden: Vec<PathBuf> =
+        changes.iter().filter(|change| is_hidden(change)).map(|change| change.path.clone()).collect();
     let kept: Vec<Change> = changes
         .into_iter()
         .filter(|change| !hidden.contains(&change.path) || change.kind != ChangeKind::Added)

@@ -92,7 +92,8 @@ fn part(mounts: Vec<Mount>, subpath: &str, image: &str) -> Result<ImageMount> {
         Error::not_found(format!("cannot access path {subpath} of image {image}: no such file or directory"))
     };
     let view = View::of(mount::detached(&plain(&mounts), Access::Read)?);
-    let failed = |cause: rustix::io::Errno| Error::io("look up", format!("{subpath} of image {image}"), cause);
+    let failed =
+        |cause: rustix::io::Errno| Error::io("look up", format!("{subpath} of image {image}"), cause);
     let place = view.place(Path::new(subpath), true).map_err(failed)?.ok_or_else(missing)?;
     let root = view.place(Path::new("/"), true).map_err(failed)?.ok_or_else(missing)?;
     let path = |place: &std::os::fd::OwnedFd| {
@@ -113,11 +114,14 @@ fn part(mounts: Vec<Mount>, subpath: &str, image: &str) -> Result<ImageMount> {
                 Below::Directory(mut parts) if parts.len() == 1 => Ok(bind(parts.remove(0))),
                 Below::Directory(parts) => {
                     let parts: Vec<String> = parts.iter().map(|part| part.display().to_string()).collect();
-                    let options = overlay.options.into_iter().chain([format!("lowerdir={}", parts.join(":"))]);
+                    let options =
+                        overlay.options.into_iter().chain([format!("lowerdir={}", parts.join(":"))]);
                     Ok(read_only(Mount { options: options.collect(), ..mount }))
                 }
             }
         }
-        kind => Err(Error::failed(format!("image-subpath is not supported on a snapshotter of {kind} mounts"))),
+        kind => {
+            Err(Error::failed(format!("image-subpath is not supported on a snapshotter of {kind} mounts")))
+        }
     }
 }

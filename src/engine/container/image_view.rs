@@ -40,9 +40,10 @@ impl ImageView {
     /// A look at the committed snapshot `parent`; an empty name is an empty file system.
     pub(super) async fn of_snapshot(engine: &Engine, snapshotter: &str, parent: &str) -> Result<Self> {
         let id = random_id()?;
-        let journal = Journal { id: id.clone(), snapshotter: snapshotter.into(), removing: false, volumes: false };
-        let content =
-            serde_json::to_vec(&journal).map_err(|cause| Error::failed(format!("write the journal: {cause}")))?;
+        let journal =
+            Journal { id: id.clone(), snapshotter: snapshotter.into(), removing: false, volumes: false };
+        let content = serde_json::to_vec(&journal)
+            .map_err(|cause| Error::failed(format!("write the journal: {cause}")))?;
         // No container has a name like this.
         let journal = Pending::begin(&engine.paths.pending(), &format!("-{id}"), &content)?
             .ok_or_else(|| Error::failed("a random name was there already"))?;

@@ -32,9 +32,9 @@ mod view;
 mod wait;
 
 pub use crate::containerd::Exit;
+pub use crate::sys::tree::{Change, ChangeKind};
 pub use commit::{CommitRequest, commit};
 pub use create::{Created, Unsettled, create};
-pub use crate::sys::tree::{Change, ChangeKind};
 pub use diff::diff;
 pub use end::finish;
 pub use exec::{Exec, ExecStreams, exec};

@@ -68,7 +68,8 @@ pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptio
     }
     for mount in container.record.iter().flat_map(|record| &record.mounts) {
         if !mount.snapshot.is_empty() {
-            outcomes.push(image_mounts::release_one(engine, &container.raw.snapshotter, &mount.snapshot).await);
+            outcomes
+                .push(image_mounts::release_one(engine, &container.raw.snapshotter, &mount.snapshot).await);
         }
     }
     if options.volumes {

@@ -142,7 +142,10 @@ async fn root(
         if head.root.path.is_absolute() {
             return clone_of(&head.root.path, false, true);
         }
-        return Err(Error::failed(format!("container {} has no root file system of its own", container.name)));
+        return Err(Error::failed(format!(
+            "container {} has no root file system of its own",
+            container.name
+        )));
     }
     if container.status.is_alive() {
         return clone_of(&live_root(container)?, false, false);
@@ -155,8 +158,11 @@ async fn root(
 /// container has a say in that path.
 fn live_root(container: &Container) -> Result<PathBuf> {
     let lost = || {
-        Error::failed(format!("the root file system of container {} is not mounted on this machine", container.name))
-            .hint("its runtime keeps it elsewhere, or its shim is gone: stop the container and try again")
+        Error::failed(format!(
+            "the root file system of container {} is not mounted on this machine",
+            container.name
+        ))
+        .hint("its runtime keeps it elsewhere, or its shim is gone: stop the container and try again")
     };
     let shim = Process::read(container.pid).ok_or_else(|| {
         Error::new(Kind::Conflict, format!("container {} has just ended: try again", container.name))

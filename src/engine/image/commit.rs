@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use oci_spec::image::{
-    Descriptor, ImageConfiguration, ImageManifestBuilder, MediaType, SCHEMA_VERSION,
-};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifestBuilder, MediaType, SCHEMA_VERSION};
 use serde_json::{Map, Value, json};
 
 use super::content::{parse, store};
@@ -80,9 +78,10 @@ impl Commit {
     pub async fn layer(&self, lower: &[Mount], upper: &[Mount]) -> Result<NewLayer> {
         let client = &self.lease.client;
         let reference = format!("wharfie-commit-{}-{}", std::process::id(), Timestamp::now().as_nanosecond());
-        let layer = client.diff_layer(lower, upper, OCI_LAYER_GZIP, &reference).await.map_err(|error| {
-            Error::from(error).context("write the changes as a layer")
-        })?;
+        let layer = client
+            .diff_layer(lower, upper, OCI_LAYER_GZIP, &reference)
+            .await
+            .map_err(|error| Error::from(error).context("write the changes as a layer"))?;
         let labels = client.blob(layer.digest().as_ref()).await?.labels;
         let diff_id = labels.get("containerd.io/uncompressed").cloned();
         let diff_id = diff_id.unwrap_or_else(|| layer.digest().to_string());

@@ -246,7 +246,11 @@ fn time(value: &[u8]) -> Option<(i64, u32)> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let nanos = format!("{fraction:0<9}");
     let (seconds, nanos): (i64, u32) = (seconds.parse().ok()?, nanos.get(..9)?.parse().ok()?);
-    Some(if text.starts_with('-') && nanos > 0 { (seconds - 1, 1_000_000_000 - nanos) } else { (seconds, nanos) })
+    Some(if text.starts_with('-') && nanos > 0 {
+        (seconds - 1, 1_000_000_000 - nanos)
+    } else {
+        (seconds, nanos)
+    })
 }
 
 /// The header's own words, and over them what was said before. A number that is none is zero.

@@ -62,7 +62,12 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn directory(&mut self, (old, new): (Option<&OwnedFd>, &OwnedFd), compared: Compared, path: &Path) -> Result<()> {
+    fn directory(
+        &mut self,
+        (old, new): (Option<&OwnedFd>, &OwnedFd),
+        compared: Compared,
+        path: &Path,
+    ) -> Result<()> {
         let failed = |cause: std::io::Error| Error::io("compare", path, cause);
         if path.components().count() > MAX_DEPTH {
             return Err(failed(std::io::Error::other("directories are nested too deeply")));
@@ -149,7 +154,8 @@ pub(in crate::sys) fn is_whiteout(stat: &Stat) -> bool {
 pub(in crate::sys) fn is_opaque(directory: &OwnedFd) -> bool {
     OPAQUE.iter().any(|name| {
         let mut value = [0; 2];
-        rustix::fs::fgetxattr(directory, *name, &mut value).is_ok_and(|length| length == 1 && value[0] == b'y')
+        rustix::fs::fgetxattr(directory, *name, &mut value)
+            .is_ok_and(|length| length == 1 && value[0] == b'y')
     })
 }
 

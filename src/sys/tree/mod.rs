@@ -19,8 +19,8 @@ use rustix::fs::{FileType, Stat};
 
 pub use compare::{Change, ChangeKind, Compared, compare};
 pub(super) use compare::{is_opaque, is_whiteout};
-pub use put::{Links, Owner, Put};
 pub use data::exactly;
+pub use put::{Links, Owner, Put};
 pub use walk::{Start, walk};
 
 use crate::Result;
@@ -88,7 +88,11 @@ pub trait Sink {
 
 impl Entry {
     /// From what the kernel says of a thing. None for a socket, which nothing can copy.
-    pub(super) fn of(name: PathBuf, stat: &Stat, link: impl FnOnce() -> Result<PathBuf>) -> Result<Option<Self>> {
+    pub(super) fn of(
+        name: PathBuf,
+        stat: &Stat,
+        link: impl FnOnce() -> Result<PathBuf>,
+    ) -> Result<Option<Self>> {
         let numbers = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         let node = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => Node::Directory,

@@ -79,7 +79,8 @@ impl Put {
         while let Some((path, times)) = self.directories.pop() {
             // One that was moved or removed meanwhile has no use for them.
             if let Ok(directory) = self.resolve(&path) {
-                let open = rustix::fs::openat(&directory, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+                let open =
+                    rustix::fs::openat(&directory, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
                 let _ = open.and_then(|open| rustix::fs::futimens(open, &times));
             }
         }
@@ -171,7 +172,13 @@ impl Put {
         }
     }
 
-    fn file(&self, parent: &OwnedFd, (entry, room): (&Entry, Room), name: &Path, body: Body<'_>) -> io::Result<()> {
+    fn file(
+        &self,
+        parent: &OwnedFd,
+        (entry, room): (&Entry, Room),
+        name: &Path,
+        body: Body<'_>,
+    ) -> io::Result<()> {
         let mut file = if room == Room::Mounted {
             // Looked at before it is opened: to open a device or a FIFO does something already.
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -180,7 +187,11 @@ impl Put {
                 return Err(Errno::BUSY.into());
             }
             let again = format!("/proc/self/fd/{}", place.as_raw_fd());
-            File::from(rustix::fs::open(again, OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC, Mode::empty())?)
+            File::from(rustix::fs::open(
+                again,
+                OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?)
         } else {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             File::from(rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?)
@@ -262,7 +273,8 @@ impl Put {
         if !matches!(entry.node, Node::Symlink(_)) {
             // By a descriptor of what was made: a link that took its place must not be followed.
             let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let made = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(|cause| failed(self, cause))?;
+            let made = rustix::fs::openat(parent, name, flags, Mode::empty())
+                .map_err(|cause| failed(self, cause))?;
             let kind = rustix::fs::fstat(&made).map(|stat| FileType::from_raw_mode(stat.st_mode));
             if !matches!(kind, Ok(FileType::Fifo | FileType::CharacterDevice | FileType::BlockDevice)) {
                 return Err(failed(self, Errno::AGAIN));
@@ -287,7 +299,12 @@ impl Put {
         ))
     }
 
-    fn put_directory(&mut self, parent: &OwnedFd, (entry, room): (&Entry, Room), (path, name): (&Path, &Path)) -> Result<()> {
+    fn put_directory(
+        &mut self,
+        parent: &OwnedFd,
+        (entry, room): (&Entry, Room),
+        (path, name): (&Path, &Path),
+    ) -> Result<()> {
         if room == Room::Free {
             match rustix::fs::mkdirat(parent, name, Mode::RWXU) {
                 Ok(()) | Err(Errno::EXIST) => {}
@@ -336,9 +353,9 @@ impl Sink for Put {
         let room = self.make_room(&parent, entry, (&path, &name))?;
         match entry.node {
             Node::Directory => self.put_directory(&parent, (entry, room), (&path, &name)),
-            Node::File(_) => {
-                self.file(&parent, (entry, room), &name, body).map_err(|cause| self.failed("write", &path, cause))
-            }
+            Node::File(_) => self
+                .file(&parent, (entry, room), &name, body)
+                .map_err(|cause| self.failed("write", &path, cause)),
             _ => self.unopened(&parent, entry, (&path, &name)),
         }
     }
@@ -348,4 +365,3 @@ fn times(entry: &Entry) -> Timestamps {
     let time = Timespec { tv_sec: entry.modified, tv_nsec: entry.modified_nanos.into() };
     Timestamps { last_access: time, last_modification: time }
 }
-

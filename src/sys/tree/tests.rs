@@ -46,8 +46,14 @@ fn a_tree_arrives_as_it_was() {
     fs::hard_link(from.join("d/f"), from.join("twin")).unwrap();
     symlink("/nowhere", from.join("link")).unwrap();
     rustix::fs::mknodat(CWD, from.join("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
-    rustix::fs::mknodat(CWD, from.join("null"), FileType::CharacterDevice, Mode::RWXU, rustix::fs::makedev(1, 3))
-        .unwrap();
+    rustix::fs::mknodat(
+        CWD,
+        from.join("null"),
+        FileType::CharacterDevice,
+        Mode::RWXU,
+        rustix::fs::makedev(1, 3),
+    )
+    .unwrap();
     let socket = std::os::unix::net::UnixListener::bind(from.join("socket")).unwrap();
     std::os::unix::fs::chown(from.join("d/f"), Some(5), Some(6)).unwrap();
     fs::set_permissions(from.join("d/f"), fs::Permissions::from_mode(0o4750)).unwrap();
@@ -116,7 +122,7 @@ fn nothing_is_put_outside() {
         let refused = put.put(&entry("twin", Node::Hardlink("../../victim".into())), Body::None).unwrap_err();
         assert!(refused.message.contains("is outside of"), "{refused}");
         // In a container the link means what it means there: nothing.
-        assert_eq!(put.put(&file("out/x"), Body::None).is_err(), links == Links::Refuse);
+        assert!(put.put(&file("out/x"), Body::None).is_err());
         let refused = put.put(&entry("out", Node::Directory), Body::None).unwrap_err();
         assert!(refused.message.starts_with("cannot overwrite non-directory"), "{refused}");
         // What stands at the name itself is replaced.
@@ -129,7 +135,8 @@ fn nothing_is_put_outside() {
         put.finish().unwrap();
     }
     assert_eq!(fs::read(outer.path().join("victim")).unwrap(), b"safe");
-    let mut names: Vec<_> = fs::read_dir(outer.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir(outer.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["root", "victim"]);
 }

@@ -13,11 +13,15 @@ fn settings_and_history() {
     let id = engine.wharfie(["commit", "cc"]);
     assert!(id.ok().starts_with("sha256:") && id.ok().len() == 71, "{id:?}");
     let config = |image: &str| -> Value {
-        serde_json::from_str(engine.wharfie(["image", "inspect", "-f", "{{json .Config}}", image]).ok()).unwrap()
+        serde_json::from_str(engine.wharfie(["image", "inspect", "-f", "{{json .Config}}", image]).ok())
+            .unwrap()
     };
     let plain = config(id.ok());
     assert_eq!(plain["Env"][0], "A=1");
-    assert_eq!((&plain["WorkingDir"], &plain["User"], &plain["Labels"]["k"]), (&"/w".into(), &"7".into(), &"v".into()));
+    assert_eq!(
+        (&plain["WorkingDir"], &plain["User"], &plain["Labels"]["k"]),
+        (&"/w".into(), &"7".into(), &"v".into())
+    );
     assert_eq!(plain["Cmd"], serde_json::json!(["sh", "-c", "exit 0"]));
     assert_eq!((&plain["StopSignal"], plain["ExposedPorts"]["81/tcp"].is_object()), (&"INT".into(), true));
     let changes = [
@@ -40,7 +44,10 @@ fn settings_and_history() {
     assert_eq!(changed["Entrypoint"], serde_json::json!(["/bin/echo"]));
     assert!(changed["Cmd"].is_null() && changed["Volumes"]["/data"].is_object(), "{changed}");
     let told = |format: &str| engine.wharfie(["image", "inspect", "-f", format, "mine:1"]).ok().to_owned();
-    assert_eq!(told("{{.Id}} {{.Author}} {{.Comment}} {{len .RootFS.Layers}}"), format!("{id} me <a@b> hello 2"));
+    assert_eq!(
+        told("{{.Id}} {{.Author}} {{.Comment}} {{len .RootFS.Layers}}"),
+        format!("{id} me <a@b> hello 2")
+    );
     // The second layer has the working directory; of a container without changes there is none.
     engine.wharfie(["create", "--name", "fresh", "busybox"]).ok();
     engine.wharfie(["commit", "fresh", "same:1"]).ok();
@@ -51,14 +58,19 @@ fn settings_and_history() {
     assert_eq!(engine.wharfie(["run", "--rm", "mine:1", "hi"]).ok(), "hi");
     for (line, said) in [
         (vec!["commit", "cc", "Bad:Name"], "invalid reference format"),
-        (vec!["commit", "-c", "RUN x", "cc"], "Error response from daemon: run is not a valid change command"),
+        (
+            vec!["commit", "-c", "RUN x", "cc"],
+            "Error response from daemon: run is not a valid change command",
+        ),
         (vec!["commit", "-c", "EXPOSE x", "cc"], "Error response from daemon: invalid containerPort: x"),
         (vec!["commit", "nope"], "Error response from daemon: No such container: nope"),
     ] {
         let output = engine.wharfie(line);
         assert!(output.fails(1).starts_with(said), "{output:?}");
     }
-    assert!(engine.wharfie(["commit", "--compression", "zstd", "cc"]).fails(125).contains("--compression zstd"));
+    assert!(
+        engine.wharfie(["commit", "--compression", "zstd", "cc"]).fails(125).contains("--compression zstd")
+    );
     engine.wharfie(["rm", "cc", "fresh"]).ok();
     engine.assert_clean();
 }
@@ -67,7 +79,11 @@ fn settings_and_history() {
 fn files_are_in_the_image_and_others_read_it() {
     let engine = engine();
     sleeper(&engine, &["--name", "cc", "-v", "vol:/vol"]);
-    inside(&engine, "cc", "echo new > /new; rm /bin/true; rm -r /tmp; mkdir /tmp; chown 5:6 /new; touch /vol/no");
+    inside(
+        &engine,
+        "cc",
+        "echo new > /new; rm /bin/true; rm -r /tmp; mkdir /tmp; chown 5:6 /new; touch /vol/no",
+    );
     // The container goes on, with --no-pause it never stops.
     let first = engine.wharfie(["commit", "cc", "mine:1"]).ok().to_owned();
     assert_eq!(engine.wharfie(["inspect", "-f", "{{.State.Status}}", "cc"]).ok(), "running");
@@ -106,7 +122,20 @@ fn files_are_in_the_image_and_others_read_it() {
 fn containers_of_others() {
     let engine = engine();
     let image = "docker.io/library/busybox:latest";
-    engine.ctr(["run", "-d", "--null-io", "--env", "A=1", image, "theirs", "sh", "-c", "echo 1 > /one; sleep 1000"]).ok();
+    engine
+        .ctr([
+            "run",
+            "-d",
+            "--null-io",
+            "--env",
+            "A=1",
+            image,
+            "theirs",
+            "sh",
+            "-c",
+            "echo 1 > /one; sleep 1000",
+        ])
+        .ok();
     engine.sh("until wharfie diff theirs | grep -q one; do :; done");
     engine.wharfie(["commit", "-c", "CMD [\"sh\", \"-c\", \"cat /one; echo $A\"]", "theirs", "mine:1"]).ok();
     assert_eq!(engine.wharfie(["run", "--rm", "mine:1"]).ok(), "1\n1");

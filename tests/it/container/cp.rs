@@ -34,7 +34,11 @@ fn into_a_container() {
         &[
             ("src/f cc:/d/", 0, "Successfully copied 2.05kB to cc:/d/\n"),
             ("src/f cc:/d/nope/", 1, "no such directory\n"),
-            ("src/f cc:/nope/x", 1, "Error response from daemon: Could not find the file /nope in container cc\n"),
+            (
+                "src/f cc:/nope/x",
+                1,
+                "Error response from daemon: Could not find the file /nope in container cc\n",
+            ),
             ("src cc:/d/a", 1, "cannot copy directory\n"),
             ("src cc:/ne", 0, "Successfully copied 4.61kB to cc:/ne\n"),
             ("src/. cc:/d", 0, "Successfully copied 4.61kB to cc:/d\n"),
@@ -88,14 +92,23 @@ fn out_of_a_container() {
             ("cc:/d/a out", 0, "Successfully copied 2.05kB to "),
             ("cc:/d/fifo out/ff", 0, "Successfully copied 1.54kB to "),
             ("cc:/etc/passwd/ x", 1, "Error response from daemon: lstat /etc/passwd/: not a directory\n"),
-            ("cc:/proc/version x", 1, "Error response from daemon: Could not find the file /proc/version in container cc\n"),
-            ("cc:/d/a /dev/null", 1, "invalid output path: \"/dev/null\" must be a directory or a regular file: got a device\n"),
+            (
+                "cc:/proc/version x",
+                1,
+                "Error response from daemon: Could not find the file /proc/version in container cc\n",
+            ),
+            (
+                "cc:/d/a /dev/null",
+                1,
+                "invalid output path: \"/dev/null\" must be a directory or a regular file: got a device\n",
+            ),
             ("cc:/d/a /nope/x", 1, "invalid output path: directory \"/nope\" does not exist\n"),
             ("-a cc:/d/a kept", 0, "Successfully copied 2.05kB to "),
             ("nope:/d x", 1, "Error response from daemon: No such container: nope\n"),
         ],
     );
-    let here = engine.sh("readlink ld; find out out2 out5 lout kept | sort | xargs stat -c '%n %F %a %u:%g %h'");
+    let here =
+        engine.sh("readlink ld; find out out2 out5 lout kept | sort | xargs stat -c '%n %F %a %u:%g %h'");
     assert_eq!(
         here,
         "/d\n\
@@ -113,7 +126,11 @@ fn out_of_a_container() {
 #[test]
 fn tar_streams() {
     let engine = prepared(&[]);
-    let listed = |path: &str| engine.sh(&format!("wharfie cp {path} - | tar -tv --numeric-owner | awk '{{print $1, $2, $6, $7, $8, $9}}'"));
+    let listed = |path: &str| {
+        engine.sh(&format!(
+            "wharfie cp {path} - | tar -tv --numeric-owner | awk '{{print $1, $2, $6, $7, $8, $9}}'"
+        ))
+    };
     assert_eq!(
         listed("cc:/d"),
         "drwxr-xr-x 0/0 d/   \n-rwsr-xr-x 5/6 d/a   \ndrwxr-xr-x 0/0 d/e/   \nprw-r--r-- 0/0 d/fifo   \nhrwsr-xr-x 5/6 d/h link to d/a\nlrwxrwxrwx 0/0 d/l -> a "
@@ -136,7 +153,9 @@ fn tar_streams() {
     engine.sh("mkdir -p t/a; wharfie cp cc:/d - | wharfie cp - cc:/");
     let refused = engine.sh("tar -C t -c a | wharfie cp - cc:/d 2>&1 || echo $?");
     assert!(
-        refused.starts_with("Error response from daemon: cannot overwrite non-directory \"/d/a\" with directory \"/d\""),
+        refused.starts_with(
+            "Error response from daemon: cannot overwrite non-directory \"/d/a\" with directory \"/d\""
+        ),
         "{refused}"
     );
     engine.wharfie(["rm", "-f", "cc"]).ok();
@@ -173,7 +192,9 @@ fn mounts_and_read_only_roots() {
     assert_eq!(inside(&engine, "cc", "cat /etc/hosts"), "f");
     assert_eq!(engine.sh("cat bind/f vf; stat -c %u:%g bind/f; grep -q localhost hosts"), "f\nf\n7:8");
     // One that was never started has its volumes all the same, and their places are made.
-    engine.wharfie(["create", "--name", "st", "-v", &format!("{bind}:/new/dir"), "-v", "two:/two", "busybox"]).ok();
+    engine
+        .wharfie(["create", "--name", "st", "-v", &format!("{bind}:/new/dir"), "-v", "two:/two", "busybox"])
+        .ok();
     check(
         &engine,
         &[
@@ -201,14 +222,17 @@ fn out_of_an_image() {
     assert!(engine.sh("wharfie cp docker.io/library/busybox:latest:/etc - | tar -t").starts_with("etc/\n"));
     let missing = engine.wharfie(["cp", "busybox:latest:/nope", "."]);
     assert!(
-        missing.fails(1).starts_with("Error response from daemon: Could not find the file /nope in image busybox:latest"),
+        missing
+            .fails(1)
+            .starts_with("Error response from daemon: Could not find the file /nope in image busybox:latest"),
         "{missing:?}"
     );
     let refused = engine.wharfie(["cp", "passwd", "busybox:latest:/etc/"]);
     assert!(refused.fails(1).contains("cannot copy into the image"), "{refused:?}");
     engine.assert_clean();
     // Killed in the middle, it leaves nothing that the next command does not take.
-    let mut copying = engine.program("sh", ["-c", "wharfie cp busybox:latest:/ - | (echo ready; sleep 1000)"]).spawn();
+    let mut copying =
+        engine.program("sh", ["-c", "wharfie cp busybox:latest:/ - | (echo ready; sleep 1000)"]).spawn();
     copying.expect("ready");
     engine.sh("until wharfie_view=$(ctr snapshots ls | grep View); do sleep 0.01; done; pkill -KILL -x wharfie || pkill -KILL -f '^wharfie cp'");
     engine.sh("ctr snapshots ls | grep -q View; ctr leases ls | grep -q wharfie-view");

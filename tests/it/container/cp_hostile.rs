@@ -105,7 +105,10 @@ fn a_race_with_links_leads_nowhere() {
     }
     assert_eq!(fs::read_to_string(outside.join("f")).unwrap(), "host");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
-    assert_eq!(engine.sh("test -L gotten && rm gotten; cat got gotten/f 2>/dev/null | grep -c host || :"), "0");
+    assert_eq!(
+        engine.sh("test -L gotten && rm gotten; cat got gotten/f 2>/dev/null | grep -c host || :"),
+        "0"
+    );
     engine.wharfie(["rm", "-f", "cc"]).ok();
     engine.assert_clean();
 }

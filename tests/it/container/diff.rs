@@ -17,7 +17,22 @@ fn every_kind_of_change() {
     engine.wharfie(["rm", "base"]).ok();
     engine.wharfie(["create", "--name", "fresh", "base:1"]).ok();
     assert_eq!(engine.wharfie(["diff", "fresh"]).ok(), "");
-    engine.wharfie(["run", "-d", "--name", "cc", "-v", "/data:/m2", "-v", "vol:/x/k", "base:1", "sh", "-c", "while :; do sleep 0.05; done"]).ok();
+    engine
+        .wharfie([
+            "run",
+            "-d",
+            "--name",
+            "cc",
+            "-v",
+            "/data:/m2",
+            "-v",
+            "vol:/x/k",
+            "base:1",
+            "sh",
+            "-c",
+            "while :; do sleep 0.05; done",
+        ])
+        .ok();
     assert_eq!(engine.wharfie(["diff", "cc"]).ok(), "A /m2");
     inside(&engine, "cc", CHANGES);
     assert_eq!(engine.wharfie(["diff", "cc"]).ok(), TOLD);
@@ -25,7 +40,10 @@ fn every_kind_of_change() {
     engine.wharfie(["wait", "cc"]).ok();
     assert_eq!(engine.wharfie(["container", "diff", "cc"]).ok(), TOLD);
     let missing = engine.wharfie(["diff", "nope"]);
-    assert!(missing.fails(1).starts_with("Error response from daemon: No such container: nope"), "{missing:?}");
+    assert!(
+        missing.fails(1).starts_with("Error response from daemon: No such container: nope"),
+        "{missing:?}"
+    );
     engine.wharfie(["rm", "-f", "cc", "fresh"]).ok();
     engine.sh("rm -rf /var/lib/wharfie/*/*/volumes/* /data");
     engine.assert_clean();
@@ -34,7 +52,9 @@ fn every_kind_of_change() {
 #[test]
 fn without_an_overlay_both_trees_are_compared() {
     let engine = engine();
-    engine.sh("ctr images export - docker.io/library/busybox:latest | ctr images import --snapshotter native -");
+    engine.sh(
+        "ctr images export - docker.io/library/busybox:latest | ctr images import --snapshotter native -",
+    );
     engine.accept();
     let native = |line: &str| engine.wharfie(["--snapshotter", "native"].into_iter().chain(line.split(' ')));
     native("run -d --name cc busybox sleep 1000").ok();
@@ -48,7 +68,9 @@ fn without_an_overlay_both_trees_are_compared() {
 fn containers_of_others_and_images_of_one_layer() {
     let engine = engine();
     let image = engine.load_with_ctr("host/two:1", &two_layers());
-    engine.ctr(["run", "-d", "--null-io", image, "theirs", "sh", "-c", "rm /f; echo 2 > /g; sleep 1000"]).ok();
+    engine
+        .ctr(["run", "-d", "--null-io", image, "theirs", "sh", "-c", "rm /f; echo 2 > /g; sleep 1000"])
+        .ok();
     engine.sh("until wharfie diff theirs | grep -q /g; do :; done");
     assert_eq!(engine.wharfie(["diff", "theirs"]).ok(), "D /f\nC /g\nA /run");
     engine.wharfie(["rm", "-f", "theirs"]).ok();

@@ -8,7 +8,11 @@ fn what_is_exported_can_be_imported() {
     engine.sh("mkdir bind; echo host > bind/f");
     let bind = format!("{}:/bound", engine.directory().join("home/bind").display());
     sleeper(&engine, &["--name", "cc", "-v", &bind, "--tmpfs", "/mem"]);
-    inside(&engine, "cc", "echo mine > /f; ln /f /g; chown 5:6 /f; chmod 4700 /f; mkfifo /p; touch /mem/f; rm /bin/true");
+    inside(
+        &engine,
+        "cc",
+        "echo mine > /f; ln /f /g; chown 5:6 /f; chmod 4700 /f; mkfifo /p; touch /mem/f; rm /bin/true",
+    );
     engine.wharfie(["export", "-o", "cc.tar", "cc"]).ok();
     assert_eq!(engine.sh("stat -c %a cc.tar; ls -A | grep -c tar"), "600\n1");
     assert_eq!(
@@ -36,7 +40,10 @@ fn mistakes() {
     let nowhere = engine.wharfie(["export", "-o", "/nope/x", "cc"]);
     assert!(nowhere.fails(1).starts_with("failed to export container: invalid output path: "), "{nowhere:?}");
     let missing = engine.wharfie(["export", "-o", "f", "nope"]);
-    assert!(missing.fails(1).starts_with("Error response from daemon: No such container: nope"), "{missing:?}");
+    assert!(
+        missing.fails(1).starts_with("Error response from daemon: No such container: nope"),
+        "{missing:?}"
+    );
     assert_eq!(engine.sh("ls"), "");
     engine.wharfie(["rm", "cc"]).ok();
     engine.assert_clean();

@@ -65,7 +65,14 @@ fn the_image_stays_as_long_as_the_container() {
 fn others_take_it_over() {
     let engine = with_tools();
     engine
-        .wharfie(["create", "--name", "data", "--mount", "type=image,source=tools:1,target=/t,image-subpath=d", "busybox"])
+        .wharfie([
+            "create",
+            "--name",
+            "data",
+            "--mount",
+            "type=image,source=tools:1,target=/t,image-subpath=d",
+            "busybox",
+        ])
         .ok();
     assert_eq!(sh(&engine, &["--volumes-from", "data"], "cat /t/one").ok(), "1");
     engine.wharfie(["rm", "data"]).ok();

@@ -1,9 +1,9 @@
 //! The verbs of containers, one file a verb, and one for each concern that many verbs share.
 
 mod attach;
+mod commit;
 mod cp;
 mod cp_hostile;
-mod commit;
 mod create;
 mod diff;
 mod exec;

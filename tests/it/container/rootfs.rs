@@ -12,7 +12,10 @@ fn a_directory_is_the_root() {
     let script = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
     engine.wharfie(["run", "-d", "--name", "cc", "-u", "root", "--rootfs", &path, "sh", "-c", script]).ok();
     assert_eq!(engine.wharfie(["ps", "--format", "{{.Image}} {{.State}}"]).ok(), format!("{path} running"));
-    assert_eq!(engine.wharfie(["inspect", "-f", "{{.Config.Image}} [{{.Image}}]", "cc"]).ok(), format!("{path} []"));
+    assert_eq!(
+        engine.wharfie(["inspect", "-f", "{{.Config.Image}} [{{.Image}}]", "cc"]).ok(),
+        format!("{path} []")
+    );
     inside(&engine, "cc", "echo new > /new");
     assert_eq!(engine.sh("cat root/new; echo 1 > f; wharfie cp f cc:/etc/f; cat root/etc/f; wharfie cp cc:/new got; cat got"), "new\n1\nnew");
     assert_eq!(engine.sh("wharfie export cc | tar -xO new"), "new");

@@ -54,7 +54,8 @@ pub(super) fn destination(path: &str) -> Result<End> {
     for _ in 0..=MOST_LINKS {
         match std::fs::symlink_metadata(&end.path) {
             Ok(data) if data.is_symlink() => {
-                let link = std::fs::read_link(&end.path).map_err(|cause| Error::io("read link", &end.path, cause))?;
+                let link = std::fs::read_link(&end.path)
+                    .map_err(|cause| Error::io("read link", &end.path, cause))?;
                 end.path = Path::new(&split(&end.path).0).join(link).to_string_lossy().into_owned();
             }
             Ok(data) => {

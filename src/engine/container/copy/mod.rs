@@ -24,8 +24,8 @@ use crate::sys::mount::{self, Access};
 use crate::sys::tree::{Body, Entry, Links, Owner, Put, Sink, Start, walk};
 use crate::sys::view::{Forbidden, View};
 
-pub use names::{clean, keep_end};
 use names::{End, base, in_container, target};
+pub use names::{clean, keep_end};
 
 /// Links that are followed from the destination's path.
 const MOST_LINKS: usize = 10;
@@ -172,7 +172,11 @@ pub struct Writing {
 }
 
 /// Open `path` of `container` (called `typed` by the user), to be copied to. Nothing need be there yet.
-pub async fn write(engine: &Engine, container: &mut Container, (typed, path): (&str, &str)) -> Result<Writing> {
+pub async fn write(
+    engine: &Engine,
+    container: &mut Container,
+    (typed, path): (&str, &str),
+) -> Result<Writing> {
     let opened = view::open(engine, container, Wanted::Writable).await?;
     let end = destination(&opened.view, (typed, path))?;
     Ok(Writing { opened, end, typed: typed.to_owned() })

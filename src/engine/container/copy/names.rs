@@ -25,8 +25,7 @@ pub fn target(source: &End, destination: &End) -> Result<(String, String)> {
         return Ok((destination.path.clone(), name()));
     }
     if destination.exists && source.is_directory {
-        return Err(Error::failed("cannot copy directory")
-            .hint(format!("{} is a file", destination.path)));
+        return Err(Error::failed("cannot copy directory").hint(format!("{} is a file", destination.path)));
     }
     if !destination.exists && !source.is_directory && asserts_directory(&destination.path) {
         return Err(Error::failed("no such directory").hint(format!("make {} first", destination.path)));
@@ -140,7 +139,8 @@ mod tests {
 
     #[test]
     fn every_pair_of_ends() {
-        let end = |path: &str, exists, is_directory| End { path: path.into(), exists, is_directory, asked: None };
+        let end =
+            |path: &str, exists, is_directory| End { path: path.into(), exists, is_directory, asked: None };
         let file = end("/s/f", true, false);
         let directory = end("/s/d", true, true);
         let content = end("/s/d/.", true, true);
@@ -149,7 +149,8 @@ mod tests {
         let to_nothing = end("/t/x", false, false);
         let to_no_directory = end("/t/x/", false, false);
         let renamed = End { asked: Some("l".into()), ..file.clone() };
-        let cases: [(&End, &End, Result<(&str, &str), &str>); 13] = [
+        type Expected = Result<(&'static str, &'static str), &'static str>;
+        let cases: [(&End, &End, Expected); 13] = [
             (&file, &to_directory, Ok(("/t/x", "f"))),
             (&directory, &to_directory, Ok(("/t/x", "d"))),
             (&content, &to_directory, Ok(("/t/x", "."))),
