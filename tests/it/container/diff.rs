@@ -53,7 +53,7 @@ fn every_kind_of_change() {
 fn without_an_overlay_both_trees_are_compared() {
     let engine = engine();
     engine.sh(
-        "ctr images export - docker.io/library/busybox:latest | ctr images import --snapshotter native -",
+        "wharfie save busybox | wharfie --snapshotter native load",
     );
     engine.accept();
     let native = |line: &str| engine.wharfie(["--snapshotter", "native"].into_iter().chain(line.split(' ')));
