@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::create::Journal;
 use super::end::{note_end, read_state};
 use super::hold::hold;
-use super::model::{Container, Origin, Status};
+use super::model::{Container, Origin, State, Status};
 use super::{hung, network};
 use crate::containerd::{Code, Exit};
 use crate::engine::{Engine, event, volume};
@@ -59,6 +59,11 @@ pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptio
     let connection = state.as_ref().and_then(|state| state.connection.clone());
     let connection = connection.or_else(|| container.state.connection.clone());
     let exit = end_task(engine, container, options.force).await?;
+    let ours = state.filter(|_| container.origin == Origin::Wharfie);
+    if let Some(state) = ours.clone().filter(State::is_open) {
+        let exit = exit.unwrap_or(Exit { status: KILLED, at: None });
+        note_end(engine, container, &state.ended(exit), connection.as_ref());
+    }
     let journal = journal(engine, container, options);
     let (record, snapshot, network) = tokio::join!(
         delete_record(engine, container),
@@ -77,11 +82,7 @@ pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptio
             .extend(mounts.filter(|mount| mount.anonymous).map(|mount| volume::remove(engine, &mount.name)));
     }
     let removed: Result<()> = outcomes.into_iter().collect();
-    if let (Some(state), Ok(()), Origin::Wharfie) = (state, &removed, container.origin) {
-        if state.started_at.is_some() && state.exit_code.is_none() {
-            let exit = exit.unwrap_or(Exit { status: KILLED, at: None });
-            note_end(engine, container, &state.ended(exit), connection.as_ref());
-        }
+    if ours.is_some() && removed.is_ok() {
         engine.note(&[event::of_container(container, "destroy")]);
     }
     match journal {

@@ -71,7 +71,7 @@ fn every_verb_is_told_in_dockers_words_and_order() {
             "destroy",
         ]
     );
-    assert_eq!(past(&engine, &["label=team=blue", "event=create"], "{{.ID}}"), [id.clone()]);
+    assert_eq!(past(&engine, &["label=team=blue", "event=create"], "{{.ID}}"), [id]);
     assert!(past(&engine, &["label=team=red"], ACTIONS).is_empty());
     assert_eq!(past(&engine, &["type=network", "event=connect"], "{{.Actor.Attributes.name}}").len(), 4);
 
