@@ -157,7 +157,7 @@ impl ContainerArgs {
         self.lifecycle.apply(&mut request, environment)?;
         self.logging.apply(&mut request)?;
         self.security.apply(&mut request, environment)?;
-        self.health.apply()?;
+        self.health.apply(&mut request)?;
         self.network.apply(&mut request)?;
         conflicts(&request)?;
         name::image(&request.image).map_err(Error::usage)?;

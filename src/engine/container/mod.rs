@@ -6,6 +6,7 @@ mod end;
 mod exec;
 mod files;
 mod find;
+pub mod health;
 mod hold;
 mod hung;
 pub mod inspect;
