@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn what_strangers_write_is_taken_with_care() {
-        for config in [json!(null), json!([]), json!({ "Test": "curl" }), json!({ "Interval": -5, "Test": [1] })]
+        for config in
+            [json!(null), json!([]), json!({ "Test": "curl" }), json!({ "Interval": -5, "Test": [1] })]
         {
             let image = HealthCheck::of_image(&json!({ "config": { "Healthcheck": config } }));
             assert!(image.is_none_or(|check| !check.runs() && check.interval() == Duration::from_secs(30)));

@@ -37,4 +37,4 @@ pub use remove::{RemoveOptions, remove};
 pub use start::{StartOptions, Started, start};
 pub use stop::{kill, restart, signal_number, stop};
 pub use top::processes;
-pub use wait::{exit_status, is_over, wait};
+pub use wait::{exit_status, is_over, wait, wait_for_next_exit, wait_until_removed};

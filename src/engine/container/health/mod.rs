@@ -201,8 +201,7 @@ mod tests {
     #[test]
     fn streaks_and_the_start_period_by_table() {
         use HealthStatus::{Healthy, Starting, Unhealthy};
-        let check =
-            HealthCheck { retries: 2, start_period: 10_000_000_000, ..HealthCheck::default() };
+        let check = HealthCheck { retries: 2, start_period: 10_000_000_000, ..HealthCheck::default() };
         // Exit codes with the seconds that the container had run, and what comes of each.
         for steps in [
             &[(0, 0, Healthy, 0), (1, 1, Healthy, 1), (1, 2, Unhealthy, 2), (1, 3, Unhealthy, 3)][..],

@@ -97,12 +97,9 @@ pub(super) async fn probe(
             let said = output.text();
             failed(if said.is_empty() { text } else { format!("{text}: {said}") })
         }
-        Ended::Exit(exit) => CheckResult {
-            start,
-            end: Timestamp::now(),
-            exit_code: exit.status.into(),
-            output: output.text(),
-        },
+        Ended::Exit(exit) => {
+            CheckResult { start, end: Timestamp::now(), exit_code: exit.status.into(), output: output.text() }
+        }
     }))
 }
 

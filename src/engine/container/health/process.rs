@@ -15,7 +15,9 @@ use crate::monitor::health::{FAILED, SETTLED, STARTING};
 /// container is still starting.
 pub fn run(path: &Path) -> u8 {
     crate::monitor::aftermath::detach();
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return FAILED };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return FAILED;
+    };
     match runtime.block_on(one(path)) {
         Ok(HealthStatus::Starting) => STARTING,
         Ok(_) => SETTLED,

@@ -2,6 +2,7 @@
 
 mod clients;
 mod ends;
+mod health;
 mod input;
 mod process;
 
