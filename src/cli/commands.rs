@@ -49,6 +49,8 @@ pub enum Verb {
     /// Manage this program's own state
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     System(system::Verb),
+    /// Get real time events from the server
+    Events(system::events::Args),
     /// Show the versions of this program, containerd and the runtime
     Version(system::version::Args),
     /// Show what this machine's containerd is and has
@@ -204,6 +206,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Images(verb) => dispatch_image_family(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::System(verb) => system::run(verb, cx).await,
+        Verb::Events(args) => system::events::run(args, cx).await,
         Verb::Version(args) => system::version::run(args, cx).await,
         Verb::Info(args) => system::info::run(args, cx).await,
         Verb::Completion(args) => system::completion::run(args, cx),

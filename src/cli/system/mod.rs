@@ -1,6 +1,7 @@
 //! The verbs that concern the program and the machine.
 
 pub mod completion;
+pub mod events;
 pub mod help;
 mod identity;
 pub mod info;
@@ -16,6 +17,8 @@ use crate::error::Result;
 /// The verbs below `system`.
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
+    /// Get real time events from the server
+    Events(events::Args),
     /// Show what this machine's containerd is and has
     Info(info::Args),
     /// Start again what the restart policies ask for, and free what nobody owns any more
@@ -27,12 +30,13 @@ pub enum Verb {
 /// Run the verb.
 pub async fn run(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
     match verb {
+        Verb::Events(args) => events::run(args, cx).await,
         Verb::Info(args) => info::run(args, cx).await,
         Verb::Recover(args) => recover::run(args, cx).await,
         Verb::Unknown(words) => {
             let path: Vec<String> =
                 ["system".to_owned()].into_iter().chain(words.into_iter().take(1)).collect();
-            Err(unbuilt::unknown(&cx.program, &path, &["info", "recover"].map(String::from)))
+            Err(unbuilt::unknown(&cx.program, &path, &["events", "info", "recover"].map(String::from)))
         }
     }
 }

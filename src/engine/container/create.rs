@@ -17,9 +17,9 @@ use super::origin::adapt;
 use super::recover::{roll_back, settle};
 use super::{files, mounts, spec};
 use crate::containerd::{self, Code, Mount};
-use crate::engine::Engine;
 use crate::engine::image::ResolvedImage;
 use crate::engine::volume::check_name;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::image::platform::Platform;
 use crate::oci::process;
@@ -217,6 +217,7 @@ async fn make(
     let raw = containerd_record(engine, id, &record, &built)?;
     engine.containerd.create_container(&raw).await?;
     let container = adapt(raw, &engine.paths, engine.containerd.namespace());
+    engine.note(&[event::of_container(&container, "create")]);
     Ok((container, snapshot, warnings))
 }
 

@@ -99,6 +99,15 @@ pub struct State {
     pub connection: Option<Connection>,
 }
 
+impl State {
+    /// After the end of its process.
+    pub(super) fn ended(mut self, exit: containerd::Exit) -> Self {
+        self.exit_code = Some(exit.status);
+        self.finished_at = Some(exit.at.unwrap_or_else(Timestamp::now));
+        self
+    }
+}
+
 /// docker's states of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {

@@ -15,7 +15,7 @@ use super::network::{self, Connecting};
 use super::remove::{end_task, remove_directory};
 use super::{files, health, hung, runtime_error};
 use crate::containerd::{Mount, Stdio};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::monitor::client::{Attachment, Wants};
 use crate::monitor::{self, Duty, MONITOR_ARGUMENT};
@@ -203,7 +203,21 @@ async fn launch(
     }
     container.pid = pid;
     container.status = Status::Running;
+    note_start(engine, container, options.attach.is_some());
     Ok(attachment.filter(|_| options.attach.is_some()))
+}
+
+/// docker's order: who listens, the networks, the volumes, the start.
+fn note_start(engine: &Engine, container: &Container, attached: bool) {
+    let mut events = Vec::new();
+    if attached {
+        events.push(event::of_container(container, "attach"));
+    }
+    let connection = container.state.connection.iter();
+    events.extend(connection.flat_map(|connection| event::of_networks(&container.id, connection, "connect")));
+    events.extend(event::of_mounts(container, true));
+    events.push(event::of_container(container, "start"));
+    engine.note(&events);
 }
 
 fn begun(container: &Container, connection: Option<Connection>, by_policy: bool) -> super::State {

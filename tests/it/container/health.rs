@@ -91,6 +91,19 @@ fn from_starting_to_healthy_to_unhealthy_and_back() {
     assert_eq!(health(&engine, "box")["Status"], "unhealthy", "docker's word for what is not checked");
     assert!(shown(&engine, "Status").starts_with("Exited (0)"));
     engine.sh("! pgrep -f [_]_healthcheck");
+    let told = [
+        "events",
+        "--since",
+        "1h",
+        "--until",
+        "0s",
+        "--filter",
+        "event=health_status",
+        "--format",
+        "{{.Action}}",
+    ];
+    let expected = ["healthy", "unhealthy", "healthy"].map(|status| format!("health_status: {status}"));
+    assert_eq!(engine.wharfie(told).ok().lines().collect::<Vec<_>>(), expected);
     // The next start begins anew, with another monitor.
     engine.wharfie(["start", "--wait", "box"]).ok();
     assert_eq!(health(&engine, "box")["Status"], "healthy");

@@ -2,6 +2,7 @@
 
 mod attach;
 mod create;
+mod events;
 mod exec;
 mod health;
 mod kill;

@@ -17,7 +17,7 @@ pub use process::run;
 pub use ready::{Ready, until_ready};
 
 use super::model::{Container, Status};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::oci::request::HealthCheck;
 use crate::store::{Lock, read_bounded, write_atomic};
@@ -182,6 +182,10 @@ pub async fn check(
     let running = container.state.started_at.map(|started| result.start.duration_since(started));
     kept.health.take(result, &check, running.and_then(|time| time.try_into().ok()).unwrap_or_default());
     write_kept(&directory, &kept)?;
+    if kept.health.status != before.status {
+        let action = format!("health_status: {}", kept.health.status.word());
+        engine.note(&[event::of_container(container, action)]);
+    }
     Ok(Some((before, kept.health)))
 }
 
