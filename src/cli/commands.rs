@@ -93,6 +93,8 @@ pub enum ContainerVerb {
     Attach(container::attach::Args),
     /// Block until one or more containers stop, then print their exit codes
     Wait(container::wait::Args),
+    /// Execute the health check command in a container
+    Healthcheck(container::healthcheck::Args),
     /// Display the running processes of a container
     Top(container::top::Args),
     /// List port mappings or a specific mapping for the container
@@ -228,6 +230,7 @@ async fn dispatch_container(verb: ContainerVerb, cx: &mut Context<'_>) -> Result
         ContainerVerb::Exec(args) => container::exec::run(*args, cx).await,
         ContainerVerb::Attach(args) => container::attach::run(args, cx).await,
         ContainerVerb::Wait(args) => container::wait::run(args, cx).await,
+        ContainerVerb::Healthcheck(args) => container::healthcheck::run(args, cx).await,
         ContainerVerb::Top(args) => container::top::run(args, cx).await,
         ContainerVerb::Port(args) => container::port::run(args, cx).await,
     }

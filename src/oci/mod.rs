@@ -4,6 +4,7 @@ pub mod capabilities;
 pub mod cgroups;
 pub mod devices;
 pub mod exec;
+pub mod health;
 pub mod mounts;
 pub mod namespaces;
 pub mod process;

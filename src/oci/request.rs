@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::health::HealthCheck;
+
 /// One container's settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -77,6 +79,8 @@ pub struct ContainerRequest {
     pub cgroup_parent: Option<String>,
     /// `--detach-keys`, as written.
     pub detach_keys: Option<String>,
+    /// `--health-*`; from its creation on, completed with what the image says.
+    pub health: Option<HealthCheck>,
 }
 
 /// docker's `--restart`.

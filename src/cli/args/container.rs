@@ -76,6 +76,12 @@ pub struct RunArgs {
     /// Proxy received signals to the process
     #[arg(long, action = clap::ArgAction::SetFalse)]
     pub sig_proxy: bool,
+    /// With --detach: return when the container is healthy, or runs where it has no health check
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up --wait after this time (seconds, or as in 1m30s)
+    #[arg(long, value_name = "duration")]
+    pub wait_timeout: Option<String>,
     /// What create takes too
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -89,6 +95,12 @@ impl RunArgs {
     pub fn into_request(self, environment: &Environment<'_>) -> Result<ContainerRequest> {
         let check = || {
             check_detach_keys(self.detach_keys.as_deref())?;
+            if !self.wait && self.wait_timeout.is_some() {
+                return Err(Error::usage("--wait-timeout needs --wait"));
+            }
+            if self.wait && !self.detach {
+                return Err(Error::usage("conflicting options: --wait needs --detach"));
+            }
             if self.detach && !self.container.lifecycle.attach.is_empty() {
                 return Err(Error::usage("conflicting options: cannot specify both --attach and --detach"));
             }
@@ -157,7 +169,7 @@ impl ContainerArgs {
         self.lifecycle.apply(&mut request, environment)?;
         self.logging.apply(&mut request)?;
         self.security.apply(&mut request, environment)?;
-        self.health.apply()?;
+        self.health.apply(&mut request)?;
         self.network.apply(&mut request)?;
         conflicts(&request)?;
         name::image(&request.image).map_err(Error::usage)?;

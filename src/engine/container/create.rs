@@ -23,7 +23,7 @@ use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::image::platform::Platform;
 use crate::oci::process;
-use crate::oci::request::{ContainerRequest, NetworkMode};
+use crate::oci::request::{ContainerRequest, HealthCheck, NetworkMode};
 use crate::store::Pending;
 
 /// What a rollback must know, written before anything is made.
@@ -200,6 +200,7 @@ async fn make(
     let rootfs = spec::rootfs(&snapshot)?;
     let image_config = image.config_json.clone();
     resolve_network(engine, &mut request).await?;
+    request.health = HealthCheck::settle(request.health, HealthCheck::of_image(&image_config));
     let mounted = mounts::resolve(engine, id, &request, &image_config, &rootfs).await?;
     let mut record = Record {
         image_name: image.name.clone(),

@@ -107,12 +107,12 @@ impl Exec {
         &self.id
     }
 
-    /// Let it run. On failure nothing of it is left.
-    pub async fn start(&self) -> Result<()> {
+    /// Let it run: its process id on the host. On failure nothing of it is left.
+    pub async fn start(&self) -> Result<u32> {
         match self.engine.containerd.start(&self.container, &self.id).await {
-            Ok(_) => {
+            Ok(pid) => {
                 self.told.tell(&self.engine, format!("exec_start: {}", self.command), None);
-                Ok(())
+                Ok(pid)
             }
             Err(error) => {
                 let _ = self.engine.containerd.delete_exec(&self.container, &self.id).await;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::health::Health;
 use crate::containerd::{self, Extension, TaskStatus};
 use crate::error::{Error, Result};
 use crate::net::Connection;
@@ -180,6 +181,8 @@ pub struct Container {
     pub state: State,
     /// Ours: what was asked for.
     pub record: Option<Record>,
+    /// Its health as it is kept, where it is checked: [`super::health::shown`] is what docker says of it.
+    pub health: Option<Health>,
     /// Where its log is, for containers whose log this program can read.
     pub log: Option<PathBuf>,
     /// containerd's own record.

@@ -13,7 +13,7 @@ use super::hold::hold;
 use super::model::{Container, Record, Status};
 use super::network::{self, Connecting};
 use super::remove::{end_task, remove_directory};
-use super::{files, hung, runtime_error};
+use super::{files, health, hung, runtime_error};
 use crate::containerd::{Mount, Stdio};
 use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
@@ -192,6 +192,7 @@ async fn launch(
         }
     }
     let state = begun(container, connection, options.by_policy);
+    health::begin(engine, container, state.started_at)?;
     let (started, kept) =
         tokio::join!(engine.containerd.start(&id, ""), write_state(engine, container, state));
     started
@@ -284,6 +285,7 @@ fn duty(engine: &Engine, container: &Container, record: &Record) -> Result<Duty>
         log_attributes: BTreeMap::new(),
         restart: request.restart,
         auto_remove: request.auto_remove,
+        health: health::of(container).cloned(),
         connection: None,
         networks: Some(engine.networks.clone()),
     })

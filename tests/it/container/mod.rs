@@ -4,6 +4,7 @@ mod attach;
 mod create;
 mod events;
 mod exec;
+mod health;
 mod kill;
 mod logs;
 mod monitor;
