@@ -3,7 +3,7 @@
 use crate::cli::container::{attach, create};
 use crate::cli::exit::Failures;
 use crate::cli::stream::Join;
-use crate::cli::{Context, names};
+use crate::cli::{Context, errors, names};
 use crate::engine::container::{StartOptions, find, start};
 use crate::error::{Error, Result};
 use crate::monitor::client::Wants;
@@ -21,6 +21,12 @@ pub struct Args {
     /// Override the key sequence for detaching a container
     #[arg(long, value_name = "KEYS")]
     detach_keys: Option<String>,
+    /// Restore from this checkpoint; refused
+    #[arg(long, value_name = "CHECKPOINT", hide = true)]
+    checkpoint: Option<String>,
+    /// Use a custom checkpoint storage directory; refused
+    #[arg(long, value_name = "DIR", hide = true)]
+    checkpoint_dir: Option<String>,
     /// Containers by name or id
     #[arg(required = true, value_name = "CONTAINER", add = names::stopped_containers())]
     containers: Vec<String>,
@@ -28,6 +34,11 @@ pub struct Args {
 
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    for (flag, value) in [("--checkpoint", &args.checkpoint), ("--checkpoint-dir", &args.checkpoint_dir)] {
+        if value.as_deref().is_some_and(|value| !value.is_empty()) {
+            return Err(errors::unbuilt_flag(flag, "checkpoints come in a later version"));
+        }
+    }
     let engine = cx.engine().await?;
     if args.attach || args.interactive {
         return stay(args, cx).await;

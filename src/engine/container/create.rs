@@ -200,6 +200,7 @@ async fn make(
     let rootfs = spec::rootfs(&snapshot)?;
     let image_config = image.config_json.clone();
     resolve_network(engine, &mut request).await?;
+    super::sharing::resolve(engine, &mut request).await?;
     let mounted = mounts::resolve(engine, id, &request, &image_config, &rootfs).await?;
     let mut record = Record {
         image_name: image.name.clone(),

@@ -70,6 +70,7 @@ async fn record_end(
         Err(error) => return Err(error),
     };
     network::end(engine, container, state.connection.as_ref()).await?;
+    super::sharing::unmount(&engine.paths.container_run(&container.id))?;
     let mut changed = state.connection.take().is_some();
     if let Some((status, at)) = exit.filter(|_| state.exit_code.is_none() || state.finished_at.is_none()) {
         state.exit_code = Some(status);

@@ -1,6 +1,7 @@
 //! Containers: making, running, ending and describing them, whoever made them.
 
 pub mod aftermath;
+mod cdi;
 mod create;
 mod end;
 mod exec;
@@ -9,6 +10,7 @@ mod find;
 mod hold;
 mod hung;
 pub mod inspect;
+mod links;
 mod list;
 mod model;
 mod mounts;
@@ -18,6 +20,7 @@ mod origin;
 mod recover;
 mod remove;
 mod runtime_error;
+mod sharing;
 mod spec;
 mod start;
 mod stop;

@@ -24,7 +24,7 @@ const RUNC: &str = "io.containerd.runc.v2";
 pub struct HostConfig {
     /// `-v` with a source.
     pub binds: Option<Vec<String>>,
-    /// `--cidfile`: the command's affair, not kept.
+    /// `--cidfile`.
     #[serde(rename = "ContainerIDFile")]
     pub container_id_file: String,
     /// The log driver.
@@ -268,7 +268,7 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
     let named = |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
     HostConfig {
         binds: some(binds.into_iter().map(bind).collect()),
-        container_id_file: String::new(),
+        container_id_file: request.special.cidfile.clone(),
         log_config: LogConfig { r#type: request.log.driver.clone(), config: request.log.options.clone() },
         network_mode: network_mode(&request.network),
         port_bindings: port_bindings(&request.network),
