@@ -3,6 +3,7 @@
 mod attach;
 mod create;
 mod exec;
+mod flags;
 mod kill;
 mod logs;
 mod monitor;
