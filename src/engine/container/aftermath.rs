@@ -152,6 +152,8 @@ pub(super) fn config(duty: &Duty) -> Config {
         cni_data_dir: path(|networks| &networks.data_dir),
         hosts_dirs: Vec::new(),
         docker_config: PathBuf::new(),
+        cdi_spec_dirs: Vec::new(),
+        host_gateway: None,
         debug: false,
         insecure_registry: false,
         runtime: "io.containerd.runc.v2".into(),

@@ -201,6 +201,7 @@ async fn make(
     let image_config = image.config_json.clone();
     resolve_network(engine, &mut request).await?;
     request.health = HealthCheck::settle(request.health, HealthCheck::of_image(&image_config));
+    super::sharing::resolve(engine, &mut request).await?;
     let mounted = mounts::resolve(engine, id, &request, &image_config, &rootfs).await?;
     let mut record = Record {
         image_name: image.name.clone(),

@@ -74,6 +74,7 @@ async fn record_end(
     let connection = state.connection.take();
     let mut changed = connection.is_some();
     let ran = state.is_open();
+    super::sharing::unmount(&engine.paths.container_run(&container.id))?;
     if let Some((status, at)) = exit.filter(|_| state.exit_code.is_none() || state.finished_at.is_none()) {
         state.exit_code = Some(status);
         state.finished_at = Some(at.unwrap_or_else(Timestamp::now));

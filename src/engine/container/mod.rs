@@ -1,6 +1,7 @@
 //! Containers: making, running, ending and describing them, whoever made them.
 
 pub mod aftermath;
+mod cdi;
 mod create;
 mod end;
 mod exec;
@@ -10,6 +11,7 @@ pub mod health;
 mod hold;
 mod hung;
 pub mod inspect;
+mod links;
 mod list;
 mod model;
 mod mounts;
@@ -19,6 +21,7 @@ mod origin;
 mod recover;
 mod remove;
 mod runtime_error;
+mod sharing;
 mod spec;
 mod start;
 mod stop;

@@ -183,6 +183,7 @@ async fn delete_snapshot(engine: &Engine, container: &Container) -> Result<()> {
 
 /// Remove one of our directories; nothing there is fine.
 pub(super) fn remove_directory(path: &Path) -> Result<()> {
+    super::sharing::unmount(path)?;
     match std::fs::remove_dir_all(path) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, cause)),
         _ => Ok(()),

@@ -5,6 +5,7 @@ mod create;
 mod events;
 mod exec;
 mod health;
+mod flags;
 mod kill;
 mod logs;
 mod monitor;

@@ -142,6 +142,11 @@ pub async fn inspect(engine: &Engine, container: &Container, size: bool) -> Resu
     Ok(describe(Facts { container, record, spec, connection, sizes }))
 }
 
+/// What is known of `container` in the shape of our own record, whoever made it.
+pub(super) fn record_of(container: &Container) -> Record {
+    container.record.clone().unwrap_or_else(|| foreign::record(container, &spec(container)))
+}
+
 /// The runtime specification. One that is not Linux's, or damaged, tells nothing and hides nothing else.
 fn spec(container: &Container) -> Spec {
     serde_json::from_slice(&container.raw.spec).unwrap_or_else(|_| empty())
