@@ -11,6 +11,7 @@ mod hidden;
 mod image;
 mod names;
 mod namespace;
+mod prune;
 mod stream;
 mod system;
 mod unbuilt;

@@ -4,6 +4,7 @@
 pub mod container;
 pub mod image;
 pub mod namespace;
+pub mod prune;
 pub mod system;
 pub mod volume;
 

@@ -13,6 +13,7 @@ pub mod seccomp;
 mod seccomp_rules;
 pub mod spec;
 pub mod tmpfs;
+pub mod update;
 pub mod user;
 
 use crate::{Error, Result};

@@ -7,6 +7,7 @@ use super::hold::hold;
 use super::hung;
 use super::model::{Container, Status};
 use super::start::{StartOptions, start_held};
+use crate::containerd::Code;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::RestartPolicy;
@@ -81,6 +82,8 @@ pub async fn restart(
     signal: Option<&str>,
     timeout: Option<i64>,
 ) -> Result<()> {
+    // What cannot be started again must not be stopped.
+    container.record()?;
     // Held until it runs again: otherwise its monitor would take the end for the last one, and `--rm` at it.
     let _held = hold(&engine.paths.container(&container.id)).await?;
     look_again(engine, container).await?;
@@ -109,8 +112,14 @@ pub async fn kill(engine: &Engine, container: &mut Container, signal: &str) -> R
         .kill(&container.id, "", number, false)
         .await
         .map_err(|error| Error::from(error).context(format!("cannot kill container: {}", container.name)))?;
-    if number == 9 && container.status == Status::Paused {
-        engine.containerd.resume(&container.id).await?;
+    // docker's rule: a signal that ends the container thaws it, and so does any where no other signal is said to.
+    let says = container.record.as_ref().is_some_and(|record| record.request.stop_signal.is_some());
+    if container.status == Status::Paused && (ends || !says) {
+        match engine.containerd.resume(&container.id).await {
+            // Thawed by somebody else, or gone.
+            Err(error) if error.is_not_found() || error.code == Code::FailedPrecondition => {}
+            other => other?,
+        }
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ use super::model::{Container, Record};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::net::Connection;
+use crate::oci::request::Resources;
 
 /// docker's `inspect` of a container.
 #[derive(Debug, Serialize)]
@@ -140,6 +141,14 @@ pub async fn inspect(engine: &Engine, container: &Container, size: bool) -> Resu
     let sizes = if size { sizes(engine, container).await? } else { None };
     let connection = connection(container);
     Ok(describe(Facts { container, record, spec, connection, sizes }))
+}
+
+/// The limits of a container, whoever made it.
+pub(super) fn resources(container: &Container) -> Resources {
+    match &container.record {
+        Some(record) => record.request.resources.clone(),
+        None => foreign::record(container, &spec(container)).request.resources,
+    }
 }
 
 /// The runtime specification. One that is not Linux's, or damaged, tells nothing and hides nothing else.
