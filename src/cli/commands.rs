@@ -101,6 +101,8 @@ pub enum ContainerVerb {
     Wait(container::wait::Args),
     /// Display the running processes of a container
     Top(container::top::Args),
+    /// Display a live stream of container(s) resource usage statistics
+    Stats(container::stats::Args),
     /// List port mappings or a specific mapping for the container
     Port(container::port::Args),
 }
@@ -241,6 +243,7 @@ async fn dispatch_container(verb: ContainerVerb, cx: &mut Context<'_>) -> Result
         ContainerVerb::Attach(args) => container::attach::run(args, cx).await,
         ContainerVerb::Wait(args) => container::wait::run(args, cx).await,
         ContainerVerb::Top(args) => container::top::run(args, cx).await,
+        ContainerVerb::Stats(args) => container::stats::run(args, cx).await,
         ContainerVerb::Port(args) => container::port::run(args, cx).await,
     }
 }

@@ -18,6 +18,7 @@ mod row;
 pub mod run;
 pub mod session;
 pub mod start;
+pub mod stats;
 pub mod stop;
 pub mod top;
 pub mod update;

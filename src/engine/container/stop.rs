@@ -7,7 +7,7 @@ use super::hold::hold;
 use super::hung;
 use super::model::{Container, Status};
 use super::start::{StartOptions, start_held};
-use crate::containerd::Code;
+use crate::containerd::TaskStatus;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::RestartPolicy;
@@ -17,6 +17,9 @@ const GRACE: i64 = 10;
 
 /// After SIGKILL a process is gone at once, unless the kernel holds it.
 const AFTER_KILL: Duration = Duration::from_secs(10);
+
+/// How long a shim may take to tell whether its container is still frozen.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// Ask the container to end: the stop signal, then SIGKILL after `timeout` seconds (None: the container's own
 /// or ten; negative: never). One that does not run is fine.
@@ -115,11 +118,7 @@ pub async fn kill(engine: &Engine, container: &mut Container, signal: &str) -> R
     // docker's rule: a signal that ends the container thaws it, and so does any where no other signal is said to.
     let says = container.record.as_ref().is_some_and(|record| record.request.stop_signal.is_some());
     if container.status == Status::Paused && (ends || !says) {
-        match engine.containerd.resume(&container.id).await {
-            // Thawed by somebody else, or gone.
-            Err(error) if error.is_not_found() || error.code == Code::FailedPrecondition => {}
-            other => other?,
-        }
+        thaw(engine, &container.id).await?;
     }
     Ok(())
 }
@@ -151,7 +150,7 @@ async fn halt(
     tokio::pin!(ended);
     send(engine, &id, signal).await?;
     if container.status == Status::Paused {
-        engine.containerd.resume(&id).await?;
+        thaw(engine, &id).await?;
     }
     let in_time = match u64::try_from(grace) {
         Ok(seconds) => tokio::time::timeout(Duration::from_secs(seconds), &mut ended).await,
@@ -174,6 +173,17 @@ async fn halt(
         }
     }
     Ok(())
+}
+
+/// Let a frozen container take its signal. With SIGKILL the runtime has done so itself, and others may have.
+async fn thaw(engine: &Engine, id: &str) -> Result<()> {
+    let Err(error) = engine.containerd.resume(id).await else { return Ok(()) };
+    match engine.containerd.task(id, Some(ANSWER)).await {
+        Ok(task) if matches!(task.status, TaskStatus::Paused | TaskStatus::Pausing) => Err(error.into()),
+        Ok(_) => Ok(()),
+        Err(gone) if gone.is_not_found() => Ok(()),
+        Err(_) => Err(error.into()),
+    }
 }
 
 async fn send(engine: &Engine, id: &str, signal: u32) -> Result<()> {
