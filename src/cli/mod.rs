@@ -14,6 +14,7 @@ mod image;
 mod inventory;
 mod names;
 mod namespace;
+mod prune;
 mod stream;
 mod system;
 mod unbuilt;

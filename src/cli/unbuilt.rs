@@ -27,7 +27,7 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
         "this registry verb comes in a later version",
     ),
     (
-        &["commit", "cp", "diff", "export", "stats", "update", "rename", "pause", "unpause"],
+        &["commit", "cp", "diff", "export"],
         "this container verb comes in a later version",
     ),
     (&["pod", "debug", "doctor", "cri", "ctr"], "the Kubernetes node verbs come in a later version"),

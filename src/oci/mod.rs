@@ -16,6 +16,7 @@ mod seccomp_rules;
 pub mod spec;
 pub mod special;
 pub mod tmpfs;
+pub mod update;
 pub mod user;
 
 use crate::{Error, Result};

@@ -290,12 +290,12 @@ impl ResourceArgs {
 }
 
 /// docker's zero is the same as not given.
-fn set(value: Option<i64>) -> Option<i64> {
+pub(in crate::cli) fn set(value: Option<i64>) -> Option<i64> {
     value.filter(|value| *value != 0)
 }
 
 /// `0-2,4`: numbers and ranges.
-fn cpuset(text: Option<String>, what: &str) -> Result<Option<String>> {
+pub(in crate::cli) fn cpuset(text: Option<String>, what: &str) -> Result<Option<String>> {
     let Some(text) = given(text) else { return Ok(None) };
     let number =
         |text: &str| !text.is_empty() && text.len() < 6 && text.bytes().all(|byte| byte.is_ascii_digit());

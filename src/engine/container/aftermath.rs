@@ -105,6 +105,11 @@ async fn follow_up(duty: &Duty) -> Result<()> {
     if !container.state.restarting || container.state.stopped_by_user {
         return Ok(());
     }
+    // An update may have taken the policy away meanwhile.
+    if self::delay(&container).is_none() {
+        let state = super::State { restarting: false, ..container.state.clone() };
+        return write_state(&engine, &mut container, state).await;
+    }
     let options = StartOptions { by_policy: true, ..StartOptions::default() };
     start_held(&engine, &mut container, options).await.map(drop)
 }

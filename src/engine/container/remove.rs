@@ -31,13 +31,20 @@ pub struct RemoveOptions {
 
 /// Remove the container: its task, its record, its snapshot, its addresses and its files.
 pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptions) -> Result<()> {
+    if !options.force && (container.status.is_alive() || container.status == Status::Restarting) {
+        let why = match container.status {
+            Status::Paused => "container is paused and must be unpaused first".to_owned(),
+            status => {
+                let state = status.word();
+                format!("container is {state}: stop the container before removing or force remove")
+            }
+        };
+        return Err(Error::conflict(format!(
+            "cannot remove container {:?}: {why}",
+            format!("/{}", container.name)
+        )));
+    }
     if container.status.is_alive() {
-        if !options.force {
-            return Err(Error::conflict(format!(
-                "cannot remove container {:?}: container is running: stop the container before removing or force remove",
-                format!("/{}", container.name)
-            )));
-        }
         engine.note(&[event::of_container(container, "kill").with("signal", "9")]);
         // Before the lock: a command that holds it may wait for this end.
         match kill_and_wait(engine, &container.id).await {
