@@ -139,10 +139,12 @@ pub(super) async fn stay(
             status
         }
         // Asked now: an update may have given it another policy since it was started.
-        false if restart_policy(engine, container).await? == RestartPolicy::No => match finish(engine, container).await {
-            Err(error) if error.kind == Kind::NotFound => None,
-            recorded => recorded?,
-        },
+        false if restart_policy(engine, container).await? == RestartPolicy::No => {
+            match finish(engine, container).await {
+                Err(error) if error.kind == Kind::NotFound => None,
+                recorded => recorded?,
+            }
+        }
         // Its policy is the monitor's affair: it takes over when this connection breaks.
         _ => return Ok(exit::of_process(status.unwrap_or_default())),
     };

@@ -225,9 +225,18 @@ fn what_cannot_be_done_is_refused_by_name() {
         (&["--gpus", "some"][..], "invalid argument \"some\" for \"--gpus\" flag: invalid count (some)"),
         (&["--isolation", "hyperv"], "invalid isolation \"hyperv\": "),
         (&["--link", "a:b:c"], "invalid argument \"a:b:c\" for \"--link\" flag: bad format for links"),
-        (&["--link", "db", "--net", "host"], "conflicting options: host type networking can't be used with links"),
-        (&["--link", "db", "--net", "container:x"], "conflicting options: container type network can't be used"),
-        (&["--link-local-ip", "x"], "invalid argument \"x\" for \"--link-local-ip\" flag: failed to parse IP"),
+        (
+            &["--link", "db", "--net", "host"],
+            "conflicting options: host type networking can't be used with links",
+        ),
+        (
+            &["--link", "db", "--net", "container:x"],
+            "conflicting options: container type network can't be used",
+        ),
+        (
+            &["--link-local-ip", "x"],
+            "invalid argument \"x\" for \"--link-local-ip\" flag: failed to parse IP",
+        ),
         (&["--verify", "cosign"], "--verify cosign is not supported: "),
         (&["--cosign-key", "k"], "--cosign-key is not supported: "),
         (&["--ipfs-address", "a"], "--ipfs-address is not supported: "),
