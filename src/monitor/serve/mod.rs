@@ -181,6 +181,8 @@ fn tell_ready(pipe: &OwnedFd) -> Result<()> {
 impl Monitor<'_> {
     /// Waits once and does what has become possible.
     fn turn(&mut self) -> Result<()> {
+        // Before the wait: the process may have been there before this one, and then nothing ever wakes us.
+        self.checks.advance(self.init.seen(), &self.duty_path);
         let ready = self.wait().map_err(|cause| Error::io("wait for", &self.duty_path, cause))?;
         let mut read = false;
         let mut changed = false;
@@ -222,7 +224,6 @@ impl Monitor<'_> {
         }
         self.init.search(&self.duty.namespace, &self.duty.id);
         self.input.advance();
-        self.checks.advance(self.init.seen(), &self.duty_path);
         self.tell_closed();
         self.drop_clients();
         Ok(())
