@@ -24,5 +24,6 @@ mod registry;
 mod rooms;
 mod setup;
 mod smoke;
+mod system;
 mod terminal;
 mod world;

@@ -41,6 +41,7 @@ pub use model::{Container, Origin, Record, ResolvedMount, State, Status};
 pub use pause::{pause, unpause};
 pub use prune::{Prunable, prunable, prune};
 pub use recover::{Recovered, is_due, reap, recover, recover_if_due, settle};
+pub(super) use recover::is_being_made;
 pub use remove::{RemoveOptions, remove};
 pub use rename::rename;
 pub use start::{StartOptions, Started, start};
