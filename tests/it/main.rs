@@ -12,6 +12,7 @@
 
 mod call;
 mod container;
+mod cri;
 mod engine;
 mod faults;
 mod filter;

@@ -1,8 +1,10 @@
 //! The verbs of containers, one file a verb, and one for each concern that many verbs share.
 
+mod any;
 mod attach;
 mod create;
 mod exec;
+mod guard;
 mod kill;
 mod logs;
 mod monitor;
