@@ -76,7 +76,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     };
     let engine = cx.engine().await?;
     let usage = disk_usage(&engine).await.told()?;
-    let tables = Tables::new(usage, Timestamp::now());
+    let tables = Tables::new(usage, inspector.is_some(), Timestamp::now());
     match inspector {
         Some(inspector) => inspector.line(cx.ui, Object::Other, &tables.value()?)?,
         None => cx.ui.print(tables.text()?)?,
@@ -125,6 +125,7 @@ fn summary(usage: &DiskUsage) -> [Kind; 4] {
 
 /// An image and what of it others have too.
 struct ImageRow {
+    no_trunc: bool,
     image: ImageUsage,
     shared: u64,
     now: Timestamp,
@@ -141,7 +142,7 @@ const IMAGES: Listing<ImageRow> = Listing {
         Column { name: "CreatedAt", header: "CREATED AT", value: |row| created_at(row).into() },
         Column { name: "CreatedSince", header: "CREATED", value: |row| created_since(row).into() },
         Column { name: "Digest", header: "DIGEST", value: |row| name(&row.image).2.into() },
-        Column { name: "ID", header: "IMAGE ID", value: |row| short(&row.image.id).into() },
+        Column { name: "ID", header: "IMAGE ID", value: |row| id(row).into() },
         Column { name: "Repository", header: "REPOSITORY", value: |row| name(&row.image).0.into() },
         Column {
             name: "SharedSize",
@@ -175,7 +176,7 @@ fn name(image: &ImageUsage) -> (String, String, String) {
             Some((repository, tag)) => (repository, tag),
             None => (tag.as_str(), NONE),
         },
-        None => (digest.map_or(NONE, |(repository, _)| repository), NONE),
+        None => (NONE, NONE),
     };
     (repository.to_owned(), tag.to_owned(), digest.map_or(NONE, |(_, digest)| digest).to_owned())
 }
@@ -190,7 +191,11 @@ fn created_since(row: &ImageRow) -> String {
     row.image.created.map_or_else(|| "N/A".into(), |time| ago(since(time)))
 }
 
-fn short(id: &str) -> String {
+fn id(row: &ImageRow) -> String {
+    let id = &row.image.id;
+    if row.no_trunc {
+        return id.clone();
+    }
     id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect()
 }
 
@@ -230,14 +235,15 @@ struct Tables {
 }
 
 impl Tables {
-    fn new(usage: DiskUsage, now: Timestamp) -> Self {
+    /// docker shortens ids and commands in its tables only.
+    fn new(usage: DiskUsage, no_trunc: bool, now: Timestamp) -> Self {
         let shared = shared(&usage.images);
         let images = usage.images.into_iter().zip(shared);
         let containers = usage.containers.into_iter();
         Self {
-            images: images.map(|(image, shared)| ImageRow { image, shared, now }).collect(),
+            images: images.map(|(image, shared)| ImageRow { no_trunc, image, shared, now }).collect(),
             containers: containers
-                .map(|(container, bytes)| Row { container, no_trunc: false, size: Some((bytes, 0)), now })
+                .map(|(container, bytes)| Row { container, no_trunc, size: Some((bytes, 0)), now })
                 .collect(),
             volumes: usage.volumes,
         }
@@ -311,7 +317,7 @@ mod tests {
     fn nothing_is_four_tables_of_titles() {
         let none = DiskUsage { images: Vec::new(), containers: Vec::new(), volumes: Vec::new() };
         assert_eq!(
-            Tables::new(none, Timestamp::UNIX_EPOCH).text().unwrap(),
+            Tables::new(none, false, Timestamp::UNIX_EPOCH).text().unwrap(),
             "Images space usage:\n\nREPOSITORY   TAG       IMAGE ID   CREATED   SIZE      SHARED SIZE   UNIQUE SIZE   CONTAINERS\n\n\
              Containers space usage:\n\nCONTAINER ID   IMAGE     COMMAND   LOCAL VOLUMES   SIZE      CREATED   STATUS    NAMES\n\n\
              Local Volumes space usage:\n\nVOLUME NAME   LINKS     SIZE\n\n\
