@@ -49,6 +49,8 @@ pub enum Verb {
     /// Manage this program's own state
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     System(system::Verb),
+    /// Get real time events from the server
+    Events(system::events::Args),
     /// Show the versions of this program, containerd and the runtime
     Version(system::version::Args),
     /// Show what this machine's containerd is and has
@@ -99,6 +101,8 @@ pub enum ContainerVerb {
     Attach(container::attach::Args),
     /// Block until one or more containers stop, then print their exit codes
     Wait(container::wait::Args),
+    /// Execute the health check command in a container
+    Healthcheck(container::healthcheck::Args),
     /// Display the running processes of a container
     Top(container::top::Args),
     /// Display a live stream of container(s) resource usage statistics
@@ -217,6 +221,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Images(verb) => dispatch_image_family(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::System(verb) => system::run(verb, cx).await,
+        Verb::Events(args) => system::events::run(args, cx).await,
         Verb::Version(args) => system::version::run(args, cx).await,
         Verb::Info(args) => system::info::run(args, cx).await,
         Verb::Completion(args) => system::completion::run(args, cx),
@@ -244,6 +249,7 @@ async fn dispatch_container(verb: ContainerVerb, cx: &mut Context<'_>) -> Result
         ContainerVerb::Exec(args) => container::exec::run(*args, cx).await,
         ContainerVerb::Attach(args) => container::attach::run(args, cx).await,
         ContainerVerb::Wait(args) => container::wait::run(args, cx).await,
+        ContainerVerb::Healthcheck(args) => container::healthcheck::run(args, cx).await,
         ContainerVerb::Top(args) => container::top::run(args, cx).await,
         ContainerVerb::Stats(args) => container::stats::run(args, cx).await,
         ContainerVerb::Port(args) => container::port::run(args, cx).await,

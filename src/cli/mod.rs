@@ -6,9 +6,12 @@ mod container;
 mod context;
 mod errors;
 mod exit;
+mod foreign;
 mod globals;
 mod hidden;
 mod image;
+#[cfg(test)]
+mod inventory;
 mod names;
 mod namespace;
 mod prune;

@@ -69,6 +69,11 @@ impl Paths {
         self.namespace().join("pending")
     }
 
+    /// The journal of what has happened, see `journal`.
+    pub fn events(&self) -> PathBuf {
+        self.namespace().join("events")
+    }
+
     /// Lock files.
     pub fn locks(&self) -> PathBuf {
         self.namespace().join("locks")

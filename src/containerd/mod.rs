@@ -20,7 +20,7 @@ pub use client::Client;
 pub use containers::{Container, Extension};
 pub use content::{BlobInfo, BlobWriter, Ingest};
 pub use error::{Code, Error, Result};
-pub use events::{Event, EventStream};
+pub use events::{Event, EventStream, Happening};
 pub use images::Image;
 pub use introspection::{Plugin, Version};
 pub use leases::Lease;

@@ -3,6 +3,7 @@
 
 pub mod container;
 pub mod disk;
+pub mod event;
 pub mod image;
 pub mod namespace;
 pub mod prune;

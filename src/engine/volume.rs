@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Engine;
+use super::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Lock, make_directory, read_bounded, write_atomic};
 
@@ -65,6 +65,7 @@ pub fn ensure(engine: &Engine, volume: &Volume, fill: &dyn Fn(&Path) -> Result<(
             // The first failure is what the user must know.
             let _ = remove(engine, &volume.name);
         }
+        engine.note(&[event::of_volume("create", &volume.name)]);
         return made;
     }
 }
@@ -117,7 +118,13 @@ pub fn get(engine: &Engine, name: &str) -> Result<Volume> {
 /// Remove a volume and its content; one that is not there is fine.
 pub fn remove(engine: &Engine, name: &str) -> Result<()> {
     check_name(name)?;
-    remove_all(&engine.paths.volumes().join(name))
+    let directory = engine.paths.volumes().join(name);
+    let was_there = directory.join("_data").exists();
+    remove_all(&directory)?;
+    if was_there {
+        engine.note(&[event::of_volume("destroy", name)]);
+    }
+    Ok(())
 }
 
 fn remove_all(directory: &Path) -> Result<()> {

@@ -8,6 +8,7 @@ use super::logging::LoggingArgs;
 use super::metadata::MetadataArgs;
 use super::mounts::MountArgs;
 use super::namespaces::NamespaceArgs;
+use super::nerdctl::NerdctlArgs;
 use super::network::NetworkArgs;
 use super::parse::{keys, name};
 use super::ports::PortArgs;
@@ -55,6 +56,9 @@ pub struct ContainerArgs {
     /// How it is checked
     #[command(flatten)]
     pub health: HealthArgs,
+    /// What nerdctl has beyond docker
+    #[command(flatten)]
+    pub nerdctl: NerdctlArgs,
     /// Print usage
     #[arg(long, action = clap::ArgAction::Help, help_heading = "Options")]
     pub help: Option<bool>,
@@ -76,6 +80,12 @@ pub struct RunArgs {
     /// Proxy received signals to the process
     #[arg(long, action = clap::ArgAction::SetFalse)]
     pub sig_proxy: bool,
+    /// With --detach: return when the container is healthy, or runs where it has no health check
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up --wait after this time (seconds, or as in 1m30s)
+    #[arg(long, value_name = "duration")]
+    pub wait_timeout: Option<String>,
     /// What create takes too
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -89,6 +99,12 @@ impl RunArgs {
     pub fn into_request(self, environment: &Environment<'_>) -> Result<ContainerRequest> {
         let check = || {
             check_detach_keys(self.detach_keys.as_deref())?;
+            if !self.wait && self.wait_timeout.is_some() {
+                return Err(Error::usage("--wait-timeout needs --wait"));
+            }
+            if self.wait && !self.detach {
+                return Err(Error::usage("conflicting options: --wait needs --detach"));
+            }
             if self.detach && !self.container.lifecycle.attach.is_empty() {
                 return Err(Error::usage("conflicting options: cannot specify both --attach and --detach"));
             }
@@ -152,12 +168,13 @@ impl ContainerArgs {
         self.mounts.apply(&mut request, environment)?;
         self.ports.apply(&mut request)?;
         self.process.apply(&mut request, environment)?;
+        self.nerdctl.apply(&mut request)?;
         self.metadata.apply(&mut request, environment)?;
         self.namespaces.apply(&mut request)?;
         self.lifecycle.apply(&mut request, environment)?;
         self.logging.apply(&mut request)?;
         self.security.apply(&mut request, environment)?;
-        self.health.apply()?;
+        self.health.apply(&mut request)?;
         self.network.apply(&mut request)?;
         conflicts(&request)?;
         name::image(&request.image).map_err(Error::usage)?;
@@ -171,6 +188,10 @@ fn conflicts(request: &ContainerRequest) -> Result<()> {
     let named = request.hostname.is_some();
     let message = if request.namespaces.uts.is_some() && named {
         "conflicting options: hostname and the UTS mode"
+    } else if !request.links.is_empty() && network.mode == NetworkMode::Host {
+        "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
+    } else if !request.links.is_empty() && matches!(network.mode, NetworkMode::Container(_)) {
+        "conflicting options: container type network can't be used with links. This would result in undefined behavior"
     } else if !matches!(network.mode, NetworkMode::Container(_)) {
         return Ok(());
     } else if named {

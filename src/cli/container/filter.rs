@@ -1,6 +1,6 @@
 //! `ps --filter`: docker's keys.
 
-use crate::engine::container::{Container, Status};
+use crate::engine::container::{Container, Status, health};
 use crate::error::{Error, Result};
 
 use super::row::networks;
@@ -105,7 +105,9 @@ impl Filters {
             && any("volume", &|value| has_mount(container, value))
             && any("publish", &|value| has_port(container, value, false))
             && any("expose", &|value| has_port(container, value, true))
-            && any("health", &|value| value == "none")
+            && any("health", &|value| {
+                health::shown(container).map_or("none", |health| health.status.word()) == value
+            })
             && any("is-task", &|value| value == "false")
             && any("isolation", &|value| value == "default")
             && self.values("label").all(|value| match value.split_once('=') {
@@ -116,6 +118,13 @@ impl Filters {
 }
 
 fn check(key: &str, value: &str) -> Result<()> {
+    const HEALTH: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
+    if key == "health" && !HEALTH.contains(&value) {
+        return Err(Error::failed(format!(
+            "Error response from daemon: unrecognised filter value for health: {value}"
+        ))
+        .hint(format!("the values are {}", HEALTH.join(", "))));
+    }
     const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
     let valid = match key {
         "status" => STATES.contains(&value) || value == "unknown",
@@ -206,7 +215,7 @@ mod tests {
 
     #[test]
     fn wrong_filters_are_refused_before_any_call() {
-        for text in ["status=flying", "exited=x", "colour=red", "status"] {
+        for text in ["status=flying", "health=ill", "exited=x", "colour=red", "status"] {
             assert!(Filters::parse(&[text.into()]).is_err(), "{text}");
         }
         assert!(Filters::parse(&["status=exited".into(), "label=a=b".into()]).is_ok());

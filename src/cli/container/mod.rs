@@ -4,6 +4,7 @@ pub mod attach;
 pub mod create;
 pub mod exec;
 mod filter;
+pub mod healthcheck;
 pub mod inspect;
 pub mod kill;
 pub mod list;

@@ -3,6 +3,7 @@
 use crate::cli::args::RunArgs;
 use crate::cli::container::create::{self, Extras};
 use crate::cli::container::session::Attached;
+use crate::cli::container::wait;
 use crate::cli::stream::{Ended, Join, check_terminal, join};
 use crate::cli::{Context, errors, exit};
 use crate::engine::Engine;
@@ -45,6 +46,8 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
     }
     let (streams, proxy, detach) = (args.streams()?, args.sig_proxy, args.detach);
     let keys = create::detach_keys(args.detach_keys.as_deref())?;
+    let limit = args.wait_timeout.as_deref().map(wait::limit).transpose()?;
+    let waits = args.wait;
     let request = create::with_surroundings(cx, "run", |surroundings| args.into_request(surroundings))?;
     let (tty, auto_remove) = (request.tty, request.auto_remove);
     let how = Join { tty, input: streams.stdin, proxy, detach: keys };
@@ -80,7 +83,20 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
             unsettled.settle()?;
             match started.attachment {
                 Some(mut attachment) => stay(&engine, &mut container, &mut attachment, &how, cx).await,
-                None => cx.ui.line(&container.id).map(|()| 0),
+                None => {
+                    cx.ui.line(&container.id)?;
+                    if waits {
+                        // Whoever waits for the id may have it while it is waited for the rest.
+                        cx.ui.flush()?;
+                        let named = (container.id.as_str(), container.name.as_str());
+                        if let Err(error) = wait::until_it_is_ready(&engine, named, limit).await {
+                            // It was made and started: the failure is its own, not this command's (125).
+                            cx.ui.error(&error)?;
+                            return Err(Error::silent(1));
+                        }
+                    }
+                    Ok(0)
+                }
             }
         }
         Err(error) => {
@@ -123,10 +139,12 @@ pub(super) async fn stay(
             status
         }
         // Asked now: an update may have given it another policy since it was started.
-        false if restart_policy(engine, container).await? == RestartPolicy::No => match finish(engine, container).await {
-            Err(error) if error.kind == Kind::NotFound => None,
-            recorded => recorded?,
-        },
+        false if restart_policy(engine, container).await? == RestartPolicy::No => {
+            match finish(engine, container).await {
+                Err(error) if error.kind == Kind::NotFound => None,
+                recorded => recorded?,
+            }
+        }
         // Its policy is the monitor's affair: it takes over when this connection breaks.
         _ => return Ok(exit::of_process(status.unwrap_or_default())),
     };

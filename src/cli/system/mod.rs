@@ -2,6 +2,7 @@
 
 pub mod completion;
 pub mod df;
+pub mod events;
 pub mod help;
 mod identity;
 pub mod info;
@@ -20,6 +21,8 @@ use crate::error::Result;
 pub enum Verb {
     /// Show how much room images, containers and volumes take
     Df(df::Args),
+    /// Get real time events from the server
+    Events(events::Args),
     /// Show what this machine's containerd is and has
     Info(info::Args),
     /// Remove unused data
@@ -34,13 +37,15 @@ pub enum Verb {
 pub async fn run(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
     match verb {
         Verb::Df(args) => df::run(args, cx).await,
+        Verb::Events(args) => events::run(args, cx).await,
         Verb::Info(args) => info::run(args, cx).await,
         Verb::Prune(args) => prune::run(args, cx).await,
         Verb::Recover(args) => recover::run(args, cx).await,
         Verb::Unknown(words) => {
             let path: Vec<String> =
                 ["system".to_owned()].into_iter().chain(words.into_iter().take(1)).collect();
-            Err(unbuilt::unknown(&cx.program, &path, &["df", "info", "prune", "recover"].map(String::from)))
+            let known = ["df", "events", "info", "prune", "recover"].map(String::from);
+            Err(unbuilt::unknown(&cx.program, &path, &known))
         }
     }
 }

@@ -17,13 +17,13 @@ use super::origin::adapt;
 use super::recover::{roll_back, settle};
 use super::{files, mounts, spec};
 use crate::containerd::{self, Code, Mount};
-use crate::engine::Engine;
 use crate::engine::image::ResolvedImage;
 use crate::engine::volume::check_name;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::image::platform::Platform;
 use crate::oci::process;
-use crate::oci::request::{ContainerRequest, NetworkMode};
+use crate::oci::request::{ContainerRequest, HealthCheck, NetworkMode};
 use crate::store::Pending;
 
 /// What a rollback must know, written before anything is made.
@@ -200,6 +200,8 @@ async fn make(
     let rootfs = spec::rootfs(&snapshot)?;
     let image_config = image.config_json.clone();
     resolve_network(engine, &mut request).await?;
+    request.health = HealthCheck::settle(request.health, HealthCheck::of_image(&image_config));
+    super::sharing::resolve(engine, &mut request).await?;
     let mounted = mounts::resolve(engine, id, &request, &image_config, &rootfs).await?;
     let mut record = Record {
         image_name: image.name.clone(),
@@ -216,6 +218,7 @@ async fn make(
     let raw = containerd_record(engine, id, &record, &built)?;
     engine.containerd.create_container(&raw).await?;
     let container = adapt(raw, &engine.paths, engine.containerd.namespace());
+    engine.note(&[event::of_container(&container, "create")]);
     Ok((container, snapshot, warnings))
 }
 

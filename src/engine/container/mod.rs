@@ -1,15 +1,18 @@
 //! Containers: making, running, ending and describing them, whoever made them.
 
 pub mod aftermath;
+mod cdi;
 mod create;
 mod end;
 mod exec;
 mod files;
 mod find;
 mod guard;
+pub mod health;
 mod hold;
 mod hung;
 pub mod inspect;
+mod links;
 mod list;
 mod lost;
 mod model;
@@ -23,6 +26,7 @@ mod recover;
 mod remove;
 mod rename;
 mod runtime_error;
+mod sharing;
 mod spec;
 mod start;
 mod stats;
@@ -51,4 +55,4 @@ pub use stats::{Sampler, Usage};
 pub use stop::{kill, restart, signal_number, stop};
 pub use top::processes;
 pub use update::{Update, Updated, restart_policy, update};
-pub use wait::{exit_status, is_over, wait};
+pub use wait::{exit_status, is_over, wait, wait_for_next_exit, wait_until_removed};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::health::Health;
 use crate::containerd::{self, Extension, TaskStatus};
 use crate::error::{Error, Result};
 use crate::net::Connection;
@@ -98,6 +99,20 @@ pub struct State {
     pub connection: Option<Connection>,
 }
 
+impl State {
+    /// Whether a start was recorded and no end.
+    pub(super) fn is_open(&self) -> bool {
+        self.started_at.is_some() && self.exit_code.is_none()
+    }
+
+    /// After the end of its process.
+    pub(super) fn ended(mut self, exit: containerd::Exit) -> Self {
+        self.exit_code = Some(exit.status);
+        self.finished_at = Some(exit.at.unwrap_or_else(Timestamp::now));
+        self
+    }
+}
+
 /// docker's states of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
@@ -166,6 +181,8 @@ pub struct Container {
     pub state: State,
     /// Ours: what was asked for.
     pub record: Option<Record>,
+    /// Its health as it is kept, where it is checked: [`super::health::shown`] is what docker says of it.
+    pub health: Option<Health>,
     /// Where its log is, for containers whose log this program can read.
     pub log: Option<PathBuf>,
     /// containerd's own record.

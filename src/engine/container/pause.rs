@@ -24,7 +24,10 @@ pub async fn pause(engine: &Engine, container: &Container) -> Result<()> {
         Status::Created | Status::Exited | Status::Dead => return Err(not_running(container)),
     }
     match engine.containerd.pause(&container.id).await {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            engine.note_of_ours(container, "pause");
+            Ok(())
+        }
         // It ended before it froze.
         Err(error) if error.is_not_found() => Err(not_running(container)),
         Err(error) if error.code == Code::DeadlineExceeded => Err(hung::error(container)),
@@ -40,7 +43,10 @@ pub async fn unpause(engine: &Engine, container: &Container) -> Result<()> {
         _ => return Err(Error::conflict(format!("Container {} is not paused", container.id))),
     }
     match engine.containerd.resume(&container.id).await {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            engine.note_of_ours(container, "unpause");
+            Ok(())
+        }
         Err(error) if error.is_not_found() => {
             Err(Error::conflict(format!("Container {} is not paused", container.id)))
         }

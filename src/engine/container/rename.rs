@@ -5,7 +5,7 @@ use super::files;
 use super::find::find;
 use super::hold::hold;
 use super::model::{Container, NAME_LABEL, Origin, RECORD_EXTENSION, record_extension};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::store::Pending;
 
@@ -75,7 +75,8 @@ async fn put(engine: &Engine, container: &mut Container, name: &str) -> Result<(
         .update_container(&container.raw, &[&fields[0], &fields[1]])
         .await
         .map_err(|error| Error::from(error).context(format!("rename container {}", container.name)))?;
-    container.name = name.to_owned();
+    let old = std::mem::replace(&mut container.name, name.to_owned());
+    engine.note(&[event::of_container(container, "rename").with("oldName", format!("/{old}"))]);
     // The container looks itself up by the name. Who is killed before this leaves the old one until the next
     // start, which writes the file anyway.
     if let (true, Some(connection)) = (container.status.is_alive(), &container.state.connection) {

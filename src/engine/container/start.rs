@@ -13,9 +13,9 @@ use super::hold::hold;
 use super::model::{Container, Record, Status};
 use super::network::{self, Connecting};
 use super::remove::{end_task, remove_directory};
-use super::{files, hung, runtime_error};
+use super::{files, health, hung, runtime_error};
 use crate::containerd::{Mount, Stdio};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::monitor::client::{Attachment, Wants};
 use crate::monitor::{self, Duty, MONITOR_ARGUMENT};
@@ -130,6 +130,7 @@ async fn launch(
     if options.mounts.is_none() {
         files::write(engine, &id, record, None)?;
     }
+    super::sharing::refresh(engine, container, record).await?;
     if let Some(connecting) = connecting {
         connecting.namespace().await;
     }
@@ -182,6 +183,8 @@ async fn launch(
     let (pid, connection, mut attachment) = (made?, connected?, attached?);
     if connection.is_some() {
         files::write(engine, &id, record, connection.as_ref())?;
+        // What they link to is here from now on; that they do not learn it is no failure of this start.
+        let _ = super::links::tell(engine, container).await;
         duty.connection.clone_from(&connection);
         write_duty(&duty)?;
     }
@@ -192,6 +195,7 @@ async fn launch(
         }
     }
     let state = begun(container, connection, options.by_policy);
+    health::begin(engine, container, state.started_at)?;
     let (started, kept) =
         tokio::join!(engine.containerd.start(&id, ""), write_state(engine, container, state));
     started
@@ -202,7 +206,24 @@ async fn launch(
     }
     container.pid = pid;
     container.status = Status::Running;
+    note_start(engine, container, options.attach.is_some());
+    if let Some(path) = &record.request.special.pidfile {
+        write_atomic(path, pid.to_string().as_bytes(), 0o644)?;
+    }
     Ok(attachment.filter(|_| options.attach.is_some()))
+}
+
+/// docker's order: who listens, the networks, the volumes, the start.
+fn note_start(engine: &Engine, container: &Container, attached: bool) {
+    let mut events = Vec::new();
+    if attached {
+        events.push(event::of_container(container, "attach"));
+    }
+    let connection = container.state.connection.iter();
+    events.extend(connection.flat_map(|connection| event::of_networks(&container.id, connection, "connect")));
+    events.extend(event::of_mounts(container, true));
+    events.push(event::of_container(container, "start"));
+    engine.note(&events);
 }
 
 fn begun(container: &Container, connection: Option<Connection>, by_policy: bool) -> super::State {
@@ -270,6 +291,7 @@ fn duty(engine: &Engine, container: &Container, record: &Record) -> Result<Duty>
         log_attributes: BTreeMap::new(),
         restart: request.restart,
         auto_remove: request.auto_remove,
+        health: health::of(container).cloned(),
         connection: None,
         networks: Some(engine.networks.clone()),
     })

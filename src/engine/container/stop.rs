@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::end::{finish, read_state, write_state};
+use super::end::{finish, finish_held, read_state, write_state};
 use super::hold::hold;
 use super::hung;
 use super::model::{Container, Status};
 use super::start::{StartOptions, start_held};
 use crate::containerd::TaskStatus;
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::RestartPolicy;
 
@@ -45,7 +45,10 @@ pub async fn stop(
         Ok(()) => finish(engine, container).await.map(drop),
         halted => halted,
     };
-    let Err(error) = ended else { return Ok(()) };
+    let Err(error) = ended else {
+        engine.note(&[event::of_container(container, "stop")]);
+        return Ok(());
+    };
     if error.kind == Kind::Unavailable {
         return Err(error);
     }
@@ -94,8 +97,12 @@ pub async fn restart(
     if tell_stopped(engine, container).await? {
         halt(engine, container, signal, timeout).await?;
         look_again(engine, container).await?;
+        finish_held(engine, container).await?;
+        engine.note(&[event::of_container(container, "stop")]);
     }
-    start_held(engine, container, StartOptions::default()).await.map(drop)
+    start_held(engine, container, StartOptions::default()).await?;
+    engine.note(&[event::of_container(container, "restart")]);
+    Ok(())
 }
 
 /// Send a signal. SIGKILL and the like end the container; no policy starts it again, as with docker.
@@ -116,6 +123,7 @@ pub async fn kill(engine: &Engine, container: &mut Container, signal: &str) -> R
         .kill(&container.id, "", number, false)
         .await
         .map_err(|error| Error::from(error).context(format!("cannot kill container: {}", container.name)))?;
+    note_signal(engine, container, number);
     // docker's rule: a signal that ends the container thaws it, and so does any where no other signal is said to.
     let says = container.record.as_ref().is_some_and(|record| record.request.stop_signal.is_some());
     if container.status == Status::Paused && (ends || !says) {
@@ -149,7 +157,7 @@ async fn halt(
     let id = container.id.clone();
     let ended = engine.containerd.wait(&id, "");
     tokio::pin!(ended);
-    send(engine, &id, signal).await?;
+    send(engine, container, signal).await?;
     if container.status == Status::Paused {
         thaw(engine, &id).await?;
     }
@@ -162,7 +170,7 @@ async fn halt(
         Ok(Err(error)) if error.is_not_found() => {}
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => {
-            send(engine, &id, 9).await?;
+            send(engine, container, 9).await?;
             match tokio::time::timeout(AFTER_KILL, &mut ended).await {
                 Ok(Err(error)) if !error.is_not_found() => return Err(error.into()),
                 Ok(_) => {}
@@ -194,11 +202,19 @@ async fn thaw(engine: &Engine, id: &str) -> Result<()> {
     Err(error.into())
 }
 
-async fn send(engine: &Engine, id: &str, signal: u32) -> Result<()> {
-    match engine.containerd.kill(id, "", signal, false).await {
+async fn send(engine: &Engine, container: &Container, signal: u32) -> Result<()> {
+    match engine.containerd.kill(&container.id, "", signal, false).await {
+        Ok(()) => {
+            note_signal(engine, container, signal);
+            Ok(())
+        }
         Err(error) if !error.is_not_found() => Err(error.into()),
-        _ => Ok(()),
+        Err(_) => Ok(()),
     }
+}
+
+fn note_signal(engine: &Engine, container: &Container, signal: u32) {
+    engine.note(&[event::of_container(container, "kill").with("signal", signal.to_string())]);
 }
 
 fn stop_signal(container: &Container, asked: Option<&str>) -> Result<u32> {

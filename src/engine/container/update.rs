@@ -8,7 +8,7 @@ use super::model::{Container, Origin, RECORD_EXTENSION, Record, Status, record_e
 use super::origin::adapt;
 use super::{hung, inspect};
 use crate::containerd::Code;
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::{Resources, RestartPolicy};
 use crate::oci::{resources, update as limits};
@@ -70,6 +70,7 @@ pub async fn update(engine: &Engine, container: &mut Container, update: &Update)
         kept.map_err(|error| Error::from(error).context(&lead))?;
     }
     container.record = record;
+    engine.note(&[event::of_container(container, "update")]);
     Ok(updated)
 }
 

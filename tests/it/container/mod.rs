@@ -3,8 +3,11 @@
 mod any;
 mod attach;
 mod create;
+mod events;
 mod exec;
+mod flags;
 mod guard;
+mod health;
 mod kill;
 mod logs;
 mod monitor;

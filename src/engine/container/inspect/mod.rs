@@ -143,12 +143,14 @@ pub async fn inspect(engine: &Engine, container: &Container, size: bool) -> Resu
     Ok(describe(Facts { container, record, spec, connection, sizes }))
 }
 
+/// What is known of `container` in the shape of our own record, whoever made it.
+pub(super) fn record_of(container: &Container) -> Record {
+    container.record.clone().unwrap_or_else(|| foreign::record(container, &spec(container)))
+}
+
 /// The limits of a container, whoever made it.
 pub(super) fn resources(container: &Container) -> Resources {
-    match &container.record {
-        Some(record) => record.request.resources.clone(),
-        None => foreign::record(container, &spec(container)).request.resources,
-    }
+    record_of(container).request.resources
 }
 
 /// The runtime specification. One that is not Linux's, or damaged, tells nothing and hides nothing else.

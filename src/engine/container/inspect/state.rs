@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::engine::container::health::{self, Health};
 use crate::engine::container::model::{Container, Status};
 
 /// What Go prints for a time that never was.
@@ -35,6 +36,9 @@ pub struct State {
     pub started_at: String,
     /// The last end, RFC 3339.
     pub finished_at: String,
+    /// What its checks say, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
 }
 
 pub(super) fn state(container: &Container) -> State {
@@ -52,6 +56,7 @@ pub(super) fn state(container: &Container) -> State {
         error: container.state.error.clone(),
         started_at: time(container.state.started_at.or_else(|| started(container.pid))),
         finished_at: time(container.state.finished_at),
+        health: health::shown(container),
     }
 }
 

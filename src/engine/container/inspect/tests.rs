@@ -30,6 +30,7 @@ pub(super) fn container() -> Container {
         pid: 0,
         state: Kept::default(),
         record: None,
+        health: None,
         log: None,
         raw: crate::containerd::Container {
             id: "0123456789abcdef".into(),

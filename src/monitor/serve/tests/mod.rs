@@ -2,6 +2,7 @@
 
 mod clients;
 mod ends;
+mod health;
 mod input;
 mod process;
 
@@ -41,6 +42,7 @@ struct Kind {
     stdin_once: bool,
     restart: RestartPolicy,
     auto_remove: bool,
+    health: Option<crate::oci::request::HealthCheck>,
     /// The starter says nothing of the process.
     hide_init: bool,
 }
@@ -67,6 +69,7 @@ fn duty(directory: &Path, kind: &Kind) -> Duty {
         log_attributes: std::collections::BTreeMap::new(),
         restart: kind.restart,
         auto_remove: kind.auto_remove,
+        health: kind.health.clone(),
         connection: None,
         networks: None,
     }
