@@ -167,6 +167,8 @@ pub enum ImageFamily {
     Rm(image::rmi::Args),
     /// Display detailed information on one or more images
     Inspect(image::inspect::Args),
+    /// Remove unused images
+    Prune(image::prune::Args),
     #[command(external_subcommand)]
     Unknown(Vec<String>),
 }
@@ -276,6 +278,7 @@ async fn dispatch_image_family(verb: ImageFamily, cx: &mut Context<'_>) -> Resul
         ImageFamily::Tag(args) => image::tag::run(args, cx).await,
         ImageFamily::Rm(args) => image::rmi::run(args, cx).await,
         ImageFamily::Inspect(args) => image::inspect::run(args, cx).await,
+        ImageFamily::Prune(args) => image::prune::run(args, cx).await,
         ImageFamily::Unknown(words) => unknown(cx, Some("image"), &words),
     }
 }

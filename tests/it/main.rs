@@ -12,6 +12,7 @@
 
 mod call;
 mod container;
+mod cri;
 mod engine;
 mod faults;
 mod filter;
@@ -24,5 +25,6 @@ mod registry;
 mod rooms;
 mod setup;
 mod smoke;
+mod system;
 mod terminal;
 mod world;

@@ -15,7 +15,7 @@ pub mod prune;
 pub mod remove;
 pub mod rename;
 pub mod restart;
-mod row;
+pub(in crate::cli) mod row;
 pub mod run;
 pub mod session;
 pub mod start;

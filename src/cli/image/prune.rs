@@ -17,10 +17,8 @@ const ALL: &str = "WARNING! This will remove all images without at least one con
 
 /// Flags of `image prune`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  wharfie image prune\n  wharfie image prune -a --dry-run\n  \
-                  wharfie image prune -af --filter until=240h"
-)]
+#[command(after_help = "Examples:\n  wharfie image prune\n  wharfie image prune -a --dry-run\n  \
+                  wharfie image prune -af --filter until=240h")]
 pub struct Args {
     /// Remove all unused images, not just dangling ones
     #[arg(short, long)]

@@ -84,7 +84,7 @@ async fn complete_removal(engine: &Engine, journal: &Journal) -> Result<()> {
 }
 
 /// What can be there before the record is, or after it.
-async fn remove_traces(engine: &Engine, id: &str, snapshotter: &str, volumes: bool) -> Result<()> {
+pub(super) async fn remove_traces(engine: &Engine, id: &str, snapshotter: &str, volumes: bool) -> Result<()> {
     match engine.containerd.remove_snapshot(snapshotter, id).await {
         Err(error) if !error.is_not_found() => return Err(error.into()),
         _ => {}
@@ -291,7 +291,7 @@ async fn runs_by_now(engine: &Engine, id: &str) -> bool {
     !task.is_err_and(|error| error.is_not_found())
 }
 
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

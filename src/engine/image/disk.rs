@@ -123,11 +123,13 @@ fn describe(group: &[Image], parts: &[Part], snapshots: &HashMap<String, u64>) -
 impl ImageUsage {
     fn used_by(mut self, containers: &[Container]) -> Self {
         let uses = |container: &&Container| {
+            // Of ours the id is known: the name may have moved on to another image since.
+            if let Some(record) = container.record.as_ref().filter(|record| !record.image_id.is_empty()) {
+                return record.image_id == self.id;
+            }
             let name = &container.raw.image;
             let canonical = Reference::parse(name).map(|reference| reference.canonical());
             self.names.iter().any(|own| own == name || canonical.as_ref().is_ok_and(|name| name == own))
-                // Its name may have moved on to another image since.
-                || container.record.as_ref().is_some_and(|record| record.image_id == self.id)
         };
         self.containers = containers.iter().filter(uses).map(|container| container.id.clone()).collect();
         self

@@ -1,6 +1,7 @@
 //! Images: pull, load, save, import, tag, remove, list, inspect, and finding one by what a user wrote.
 
 mod content;
+mod disk;
 mod download;
 mod import;
 mod inspect;
@@ -16,6 +17,7 @@ mod tag;
 mod unpack;
 mod usage;
 
+pub use disk::{ImageUsage, prunable, prune, shared, total, usage};
 pub use import::{ImportRequest, Source, import};
 pub use inspect::{InspectedImage, Metadata, RootFs, inspect};
 pub use list::{ImageFilters, ImageSummary, PlatformSummary, list};

@@ -1,10 +1,12 @@
 //! The verbs of containers, one file a verb, and one for each concern that many verbs share.
 
+mod any;
 mod attach;
 mod create;
 mod events;
 mod exec;
 mod flags;
+mod guard;
 mod health;
 mod kill;
 mod logs;
