@@ -36,7 +36,7 @@ impl Extras {
     pub fn of(args: &ContainerArgs) -> Result<Self> {
         let cidfile = args.metadata.cidfile.clone().map(PathBuf::from);
         if let Some(path) = cidfile.as_deref().filter(|path| path.exists()) {
-            return Err(Error::failed(format!(
+            return Err(Error::usage(format!(
                 "container ID file found, make sure the other container isn't running or delete {}",
                 path.display()
             )));
@@ -90,7 +90,7 @@ pub(super) fn with_surroundings<T>(
     let variable = |name: &str| cx.environment.get(name).map(str::to_owned);
     let read_file = |path: &Path| {
         read_bounded(&cx.environment.directory.join(path), LARGEST_FILE)
-            .map_err(|error| std::io::Error::other(error.message))
+            .map_err(|error| std::io::Error::other(cause(&error, path)))
     };
     step(&Surroundings {
         command: &command,
@@ -98,6 +98,12 @@ pub(super) fn with_surroundings<T>(
         read_file: &read_file,
         current_dir: &cx.environment.directory,
     })
+}
+
+/// The cause alone: the flag's own words name the file.
+fn cause(error: &Error, path: &Path) -> String {
+    let lead = format!("{}: ", path.display());
+    error.message.split_once(&lead).map_or(error.message.as_str(), |(_, cause)| cause).to_owned()
 }
 
 /// The keys that leave a container running: the flag's, or docker's.
@@ -119,7 +125,7 @@ pub(super) async fn make(
     let bars = Bars::new(cx.ui, extras.quiet);
     let found = image::ensure(engine, &request.image, platform.as_ref(), extras.pull, &bars).await;
     bars.finish();
-    let created = container::create(engine, request, &found?, connect).await?;
+    let created = container::create(engine, request, &found?, connect).await.map_err(errors::of_request)?;
     for warning in &created.warnings {
         cx.ui.warn(warning)?;
     }

@@ -1,6 +1,7 @@
 //! `run`: make a container, start it, and stay with it unless told otherwise.
 
 use crate::cli::args::RunArgs;
+use crate::cli::args::container::ATTACH_AND_DETACH;
 use crate::cli::container::create::{self, Extras};
 use crate::cli::container::session::Attached;
 use crate::cli::stream::{Ended, Join, check_terminal, join};
@@ -43,6 +44,10 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
     for warning in args.container.warnings() {
         cx.ui.warn(warning)?;
     }
+    if args.detach && !args.container.lifecycle.attach.is_empty() {
+        cx.ui.error(&Error::failed(ATTACH_AND_DETACH))?;
+        return Err(Error::silent(1));
+    }
     let (streams, proxy, detach) = (args.streams()?, args.sig_proxy, args.detach);
     let keys = create::detach_keys(args.detach_keys.as_deref())?;
     let request = create::with_surroundings(cx, "run", |surroundings| args.into_request(surroundings))?;
@@ -75,7 +80,7 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
         let _ = unsettled.roll_back(&engine, &container).await;
         return Err(error);
     }
-    match start(&engine, &mut container, options).await {
+    match start(&engine, &mut container, options).await.map_err(errors::of_request) {
         Ok(started) => {
             unsettled.settle()?;
             match started.attachment {

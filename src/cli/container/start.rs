@@ -43,7 +43,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if args.attach || args.interactive {
         return stay(args, cx).await;
     }
-    let mut failures = Failures::default();
+    let (mut failures, mut failed) = (Failures::default(), Vec::new());
     for reference in &args.containers {
         let started = async {
             let mut container = find(&engine, reference).await?;
@@ -51,8 +51,16 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         };
         match started.await {
             Ok(_) => cx.ui.line(reference)?,
-            Err(error) => failures.add(cx, error)?,
+            Err(error) => {
+                failures.add(cx, error)?;
+                failed.push(reference.as_str());
+            }
         }
+    }
+    if !failed.is_empty() {
+        // docker's last word, where more may have failed than is seen.
+        cx.ui.flush()?;
+        cx.ui.say(format!("Error: failed to start containers: {}", failed.join(", ")))?;
     }
     Ok(failures.code())
 }

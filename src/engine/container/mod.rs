@@ -16,6 +16,7 @@ mod model;
 mod mounts;
 mod names;
 pub mod network;
+mod oom;
 mod origin;
 mod recover;
 mod remove;
