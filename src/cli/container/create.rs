@@ -63,6 +63,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         }
         let request =
             with_surroundings(cx, "create", |surroundings| args.container.into_request(surroundings))?;
+        let request = with_proxies(cx, request)?;
         let engine = cx.engine().await?;
         let created = make(&engine, request, &extras, cx, false).await?;
         extras.write_id(&created.container.id)?;
@@ -100,15 +101,28 @@ pub(super) fn with_surroundings<T>(
     })
 }
 
+/// The proxies of docker's config.json, where the user has set nothing else.
+pub(super) fn with_proxies(cx: &mut Context<'_>, mut request: ContainerRequest) -> Result<ContainerRequest> {
+    let key = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();
+    let set: Vec<String> = request.env.iter().map(|entry| key(entry)).collect();
+    let proxies = cx.docker_file()?.proxy_variables();
+    request.env.extend(proxies.into_iter().filter(|entry| !set.contains(&key(entry))));
+    Ok(request)
+}
+
 /// The cause alone: the flag's own words name the file.
 fn cause(error: &Error, path: &Path) -> String {
     let lead = format!("{}: ", path.display());
     error.message.split_once(&lead).map_or(error.message.as_str(), |(_, cause)| cause).to_owned()
 }
 
-/// The keys that leave a container running: the flag's, or docker's.
-pub(super) fn detach_keys(given: Option<&str>) -> Result<Vec<u8>> {
-    let text = given.filter(|text| !text.is_empty()).unwrap_or(parse::keys::DEFAULT);
+/// The keys that leave a container running: the flag's, config.json's, or docker's.
+pub(super) fn detach_keys(cx: &mut Context<'_>, given: Option<&str>) -> Result<Vec<u8>> {
+    let configured = match given {
+        Some(text) if !text.is_empty() => text.to_owned(),
+        _ => cx.docker_file()?.detach_keys,
+    };
+    let text = if configured.is_empty() { parse::keys::DEFAULT } else { &configured };
     parse::keys::detach_keys(text)
         .map_err(|cause| Error::usage(format!("invalid detach keys ({text}): {cause}")))
 }

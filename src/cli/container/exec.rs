@@ -36,7 +36,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if !request.detach {
         check_terminal(request.tty, request.interactive)?;
     }
-    let keys = create::detach_keys(request.detach_keys.as_deref())?;
+    let keys = create::detach_keys(cx, request.detach_keys.as_deref())?;
     let engine = cx.engine().await?;
     let container = find(&engine, &reference).await.told()?;
     let (process, streams) = exec(&engine, &container, &request).await.map_err(of_process)?;

@@ -49,8 +49,9 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
         return Err(Error::silent(1));
     }
     let (streams, proxy, detach) = (args.streams()?, args.sig_proxy, args.detach);
-    let keys = create::detach_keys(args.detach_keys.as_deref())?;
+    let keys = create::detach_keys(cx, args.detach_keys.as_deref())?;
     let request = create::with_surroundings(cx, "run", |surroundings| args.into_request(surroundings))?;
+    let request = create::with_proxies(cx, request)?;
     let (tty, auto_remove) = (request.tty, request.auto_remove);
     let how = Join { tty, input: streams.stdin, proxy, detach: keys };
     if !detach && let Err(error) = check_terminal(tty, streams.stdin) {

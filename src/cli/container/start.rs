@@ -70,7 +70,7 @@ async fn stay(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         return Err(Error::failed("you cannot start and attach multiple containers at once"));
     };
     let engine = cx.engine().await?;
-    let keys = create::detach_keys(args.detach_keys.as_deref())?;
+    let keys = create::detach_keys(cx, args.detach_keys.as_deref())?;
     let mut container = find(&engine, reference).await.map_err(crate::cli::errors::from_engine)?;
     let input = args.interactive && container.record()?.request.open_stdin;
     crate::cli::stream::check_terminal(container.tty, input)?;

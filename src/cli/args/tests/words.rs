@@ -246,10 +246,6 @@ fn what_cannot_be_done_is_refused_by_name() {
         (&["--cpu-count", "2"], "\"--cpu-count\" is only supported on a Docker daemon running on windows"),
         (&["--io-maxiops", "2"], "\"--io-maxiops\" is only supported on"),
         (&["--disable-content-trust=false"], "--disable-content-trust=false is not supported: "),
-        (
-            &["-p", "8000-9000:80"],
-            "a range of host ports",
-        ),
     ] {
         let error = run(flags).unwrap_err();
         assert!(said(&error).0.starts_with(start), "{flags:?}: {}", error.message);

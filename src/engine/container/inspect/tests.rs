@@ -92,6 +92,7 @@ fn ours() -> (Container, Record) {
             ports: vec![PortRequest {
                 host_ip: None,
                 host_port: Some(8080),
+                host_port_last: None,
                 container_port: 80,
                 protocol: Protocol::Tcp,
             }],
