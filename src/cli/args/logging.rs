@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::errors::refused;
 use super::parse::{keyvalue, size};
 use super::process::given;
 use crate::oci::request::ContainerRequest;
@@ -52,7 +53,7 @@ fn check(driver: &str, key: &str, value: &str) -> Result<()> {
         "max-file" => value.parse::<u32>().is_ok_and(|files| files > 0),
         "compress" => matches!(value, "true" | "false"),
         "labels" | "labels-regex" | "env" | "env-regex" | "tag" if driver == "json-file" => true,
-        _ => return Err(Error::usage(format!("unknown log opt '{key}' for {driver} log driver"))),
+        _ => return Err(refused(format!("unknown log opt '{key}' for {driver} log driver"))),
     };
-    if sound { Ok(()) } else { Err(Error::usage(format!("invalid value for '{key}': {value}"))) }
+    if sound { Ok(()) } else { Err(refused(format!("invalid value for '{key}': {value}"))) }
 }

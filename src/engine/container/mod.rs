@@ -19,6 +19,7 @@ mod model;
 mod mounts;
 mod names;
 pub mod network;
+mod oom;
 mod origin;
 mod pause;
 mod prune;

@@ -101,7 +101,7 @@ fn one(engine: &Engine, id: &str, mount: &MountRequest, rootfs: &Rootfs) -> Resu
         kind: mount.kind,
         target: mount.target.clone(),
         read_only: mount.read_only,
-        mode: mount.selinux.map(String::from).unwrap_or_default(),
+        mode: mode(mount),
         propagation: mount.propagation.clone().unwrap_or_default(),
         ..ResolvedMount::default()
     };
@@ -135,6 +135,19 @@ fn one(engine: &Engine, id: &str, mount: &MountRequest, rootfs: &Rootfs) -> Resu
         }
     }
     Ok(resolved)
+}
+
+/// docker's column: the options of `-v` as written; volumes with a name are relabelled unless told otherwise.
+fn mode(mount: &MountRequest) -> String {
+    let by_flag = mount.kind == MountKind::Bind && mount.create_source;
+    let mut options: Vec<String> = Vec::new();
+    if mount.read_only && (by_flag || mount.kind == MountKind::Volume) {
+        options.push("ro".into());
+    }
+    options.extend(mount.selinux.map(String::from));
+    options.extend(mount.propagation.clone().filter(|_| by_flag));
+    let plain = mount.kind == MountKind::Volume && !mount.source.is_empty() && options.is_empty();
+    if plain { "z".into() } else { options.join(",") }
 }
 
 fn of_mount(mount: &MountRequest, name: &str, made_for: &str) -> Volume {
