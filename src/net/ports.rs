@@ -201,7 +201,13 @@ mod tests {
 
     fn wish(host: Option<&str>, port: Option<u16>) -> Publish {
         let host_ip = host.map(|host| host.parse().unwrap());
-        Publish { host_ip, host_port: port, host_port_last: None, container_port: 80, protocol: Protocol::Tcp }
+        Publish {
+            host_ip,
+            host_port: port,
+            host_port_last: None,
+            container_port: 80,
+            protocol: Protocol::Tcp,
+        }
     }
 
     fn published(host: &str, port: u16) -> Published {

@@ -183,8 +183,6 @@ fn below(volume: &Path, subpath: &str, name: &str) -> Result<PathBuf> {
     let missing = || {
         Error::not_found(format!("cannot access path {subpath} of volume {name}: no such file or directory"))
     };
-    // What was found is bound by its descriptor's own path, so that a link put there later is not followed.
-    let found = Rootfs::at(volume)?.open(subpath)?.ok_or_else(missing)?;
-    std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&found)))
-        .map_err(|cause| Error::io("look up", volume.join(subpath), cause))
+    // What was found is bound by its own path, so that a link put there later is not followed.
+    Rootfs::at(volume)?.path_of(subpath)?.ok_or_else(missing)
 }

@@ -35,7 +35,7 @@ pub(super) fn rootfs(mounts: &[Mount]) -> Result<Rootfs> {
     Rootfs::from_mounts(&plain(mounts))
 }
 
-fn plain(mounts: &[Mount]) -> Vec<mount::Mount> {
+pub(super) fn plain(mounts: &[Mount]) -> Vec<mount::Mount> {
     mounts
         .iter()
         .map(|mount| mount::Mount {
@@ -178,8 +178,7 @@ pub(super) async fn of_container(engine: &Engine, reference: &str, kind: &str) -
             "net" => format!("cannot join network namespace of a non running container: {}", other.id),
             _ => format!("container {} is not running", other.id),
         };
-        return Err(Error::conflict(message)
-            .hint(format!("start it first: wharfie start {}", other.name)));
+        return Err(Error::conflict(message).hint(format!("start it first: wharfie start {}", other.name)));
     }
     Ok(PathBuf::from(format!("/proc/{}/ns/{kind}", other.pid)))
 }

@@ -2,9 +2,14 @@
 
 mod any;
 mod attach;
+mod commit;
+mod cp;
+mod cp_hostile;
 mod create;
+mod diff;
 mod events;
 mod exec;
+mod export;
 mod flags;
 mod guard;
 mod health;

@@ -56,7 +56,10 @@ fn arguments_are_counted() {
         said(&error),
         ("docker: 'docker run' requires at least 1 argument", 1, vec!["See 'docker run --help'."])
     );
-    assert_eq!(run_line(&["run", "--rm"]).unwrap_err().message, "docker: 'docker run' requires at least 1 argument");
+    assert_eq!(
+        run_line(&["run", "--rm"]).unwrap_err().message,
+        "docker: 'docker run' requires at least 1 argument"
+    );
     for line in [&[][..], &["c"], &["-it", "c"]] {
         assert_eq!(
             exec(line).unwrap_err().message,

@@ -44,7 +44,15 @@ pub(super) fn container() -> Container {
 fn seen(container: &Container, record: Record, spec: Value) -> Value {
     let spec = serde_json::from_value(spec).unwrap();
     let connection = container.state.connection.clone();
-    serde_json::to_value(describe(Facts { container, record, spec, connection, sizes: None, execs: Vec::new() })).unwrap()
+    serde_json::to_value(describe(Facts {
+        container,
+        record,
+        spec,
+        connection,
+        sizes: None,
+        execs: Vec::new(),
+    }))
+    .unwrap()
 }
 
 fn spec(namespaces: &[&str]) -> Value {
