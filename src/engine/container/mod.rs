@@ -1,6 +1,7 @@
 //! Containers: making, running, ending and describing them, whoever made them.
 
 pub mod aftermath;
+pub mod calm;
 mod create;
 mod end;
 mod exec;

@@ -79,7 +79,9 @@ fn from_starting_to_healthy_to_unhealthy_and_back() {
     assert_eq!(kept.trim(), "600");
     // A frozen one is not checked.
     let id = engine.wharfie(["ps", "-q", "--no-trunc"]).ok().to_owned();
-    engine.ctr(["tasks", "pause", &id]).ok();
+    // Not while a check begins: what runc starts would freeze half-made, and the shim with it.
+    let lock = "/var/lib/wharfie/*/default/containers/*/start.lock";
+    engine.sh(&format!("flock $(echo {lock}) ctr tasks pause {id}"));
     let paused = engine.wharfie(["healthcheck", "box"]);
     assert!(paused.fails(1).contains("container box is paused"), "{paused:?}");
     let before = health(&engine, "box")["Log"].clone();
