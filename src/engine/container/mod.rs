@@ -12,6 +12,7 @@ mod hold;
 mod hung;
 pub mod inspect;
 mod list;
+mod logging;
 mod model;
 mod mounts;
 mod names;

@@ -69,6 +69,7 @@ enum Source {
     Listener,
     Init,
     Check,
+    Log,
     Output(Stream),
     Input,
     Client(usize),
@@ -130,7 +131,7 @@ pub(super) fn serve(start: Start, teardown: &dyn Fn(&Duty)) -> Result<()> {
             stdin: duty.stdin.is_some(),
             stdin_once: duty.stdin_once && !duty.tty,
         },
-        log: log::open(&duty.log, path, &duty.log_attributes),
+        log: log::open(&duty.log, duty.log_target.as_ref(), path, &duty.log_attributes),
         duty,
         duty_path: start.duty_path,
         way: start.way,
@@ -181,6 +182,7 @@ fn tell_ready(pipe: &OwnedFd) -> Result<()> {
 impl Monitor<'_> {
     /// Waits once and does what has become possible.
     fn turn(&mut self) -> Result<()> {
+        self.checks.advance(self.init.seen(), &self.duty_path);
         let ready = self.wait().map_err(|cause| Error::io("wait for", &self.duty_path, cause))?;
         let mut read = false;
         let mut changed = false;
@@ -202,6 +204,7 @@ impl Monitor<'_> {
                     changed = true;
                 }
                 Source::Check => self.checks.look(),
+                Source::Log => self.log.ready(),
                 Source::Output(stream) => read |= self.read_output(stream),
                 Source::Input => {}
                 Source::Client(index) => self.serve_client(index, *flags),
@@ -222,7 +225,6 @@ impl Monitor<'_> {
         }
         self.init.search(&self.duty.namespace, &self.duty.id);
         self.input.advance();
-        self.checks.advance(self.init.seen(), &self.duty_path);
         self.tell_closed();
         self.drop_clients();
         Ok(())
@@ -236,6 +238,9 @@ impl Monitor<'_> {
         }
         if self.log_works {
             self.log_works = self.log.work();
+        }
+        if self.log.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+            self.log.ready();
         }
     }
 
@@ -287,6 +292,9 @@ impl Monitor<'_> {
         if let Some(fd) = self.checks.source() {
             add(Source::Check, fd, PollFlags::IN);
         }
+        if let Some((fd, flags)) = self.log.source() {
+            add(Source::Log, fd, flags);
+        }
         if self.reads_outputs() {
             for (stream, fd) in self.outputs.open() {
                 add(Source::Output(stream), fd, PollFlags::IN);
@@ -317,7 +325,7 @@ impl Monitor<'_> {
             (None, _) => None,
         };
         let work = (self.unflushed || self.log_works).then_some(now);
-        let own = [self.init.deadline(), self.input.deadline(), self.checks.deadline()];
+        let own = [self.init.deadline(), self.input.deadline(), self.checks.deadline(), self.log.deadline()];
         let next = [over, work, self.accept_after]
             .into_iter()
             .chain(own)
@@ -334,7 +342,7 @@ impl Monitor<'_> {
     /// taken, which is not more than pipes hold: the log must not depend on clients.
     fn reads_outputs(&self) -> bool {
         let ends = self.patience().is_some();
-        !self.finished && (ends || !self.clients.iter().any(Client::is_full))
+        !self.finished && (ends || !(self.log.is_full() || self.clients.iter().any(Client::is_full)))
     }
 
     fn outputs_ended(&self) -> bool {
