@@ -6,6 +6,7 @@ mod events;
 mod exec;
 mod health;
 mod kill;
+mod log_drivers;
 mod logs;
 mod monitor;
 mod mounts;
