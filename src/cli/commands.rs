@@ -81,6 +81,14 @@ pub enum ContainerVerb {
     Restart(container::restart::Args),
     /// Kill one or more running containers
     Kill(container::kill::Args),
+    /// Pause all processes within one or more containers
+    Pause(container::pause::Args),
+    /// Unpause all processes within one or more containers
+    Unpause(container::pause::UnpauseArgs),
+    /// Rename a container
+    Rename(container::rename::Args),
+    /// Update configuration of one or more containers
+    Update(Box<container::update::Args>),
     /// Remove one or more containers
     Rm(container::remove::Args),
     /// List containers
@@ -97,6 +105,8 @@ pub enum ContainerVerb {
     Healthcheck(container::healthcheck::Args),
     /// Display the running processes of a container
     Top(container::top::Args),
+    /// Display a live stream of container(s) resource usage statistics
+    Stats(container::stats::Args),
     /// List port mappings or a specific mapping for the container
     Port(container::port::Args),
 }
@@ -111,6 +121,8 @@ pub enum ContainerFamily {
     List(container::list::Args),
     /// Display detailed information on one or more containers
     Inspect(container::inspect::ContainerArgs),
+    /// Remove all stopped containers
+    Prune(container::prune::Args),
     #[command(external_subcommand)]
     Unknown(Vec<String>),
 }
@@ -200,6 +212,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         }
         Verb::Containers(ContainerFamily::List(args)) => container::list::run(args, cx).await,
         Verb::Containers(ContainerFamily::Inspect(args)) => container::inspect::run_container(args, cx).await,
+        Verb::Containers(ContainerFamily::Prune(args)) => container::prune::run(args, cx).await,
         Verb::Containers(ContainerFamily::Unknown(words)) => unknown(cx, Some("container"), &words),
         Verb::Inspect(args) => container::inspect::run(args, cx).await,
         Verb::Image(verb) => dispatch_image(verb, cx).await,
@@ -224,6 +237,10 @@ async fn dispatch_container(verb: ContainerVerb, cx: &mut Context<'_>) -> Result
         ContainerVerb::Stop(args) => container::stop::run(args, cx).await,
         ContainerVerb::Restart(args) => container::restart::run(args, cx).await,
         ContainerVerb::Kill(args) => container::kill::run(args, cx).await,
+        ContainerVerb::Pause(args) => container::pause::run(args, cx).await,
+        ContainerVerb::Unpause(args) => container::pause::run_unpause(args, cx).await,
+        ContainerVerb::Rename(args) => container::rename::run(args, cx).await,
+        ContainerVerb::Update(args) => container::update::run(*args, cx).await,
         ContainerVerb::Rm(args) => container::remove::run(args, cx).await,
         ContainerVerb::Ps(args) => container::list::run(args, cx).await,
         ContainerVerb::Logs(args) => container::logs::run(args, cx).await,
@@ -232,6 +249,7 @@ async fn dispatch_container(verb: ContainerVerb, cx: &mut Context<'_>) -> Result
         ContainerVerb::Wait(args) => container::wait::run(args, cx).await,
         ContainerVerb::Healthcheck(args) => container::healthcheck::run(args, cx).await,
         ContainerVerb::Top(args) => container::top::run(args, cx).await,
+        ContainerVerb::Stats(args) => container::stats::run(args, cx).await,
         ContainerVerb::Port(args) => container::port::run(args, cx).await,
     }
 }

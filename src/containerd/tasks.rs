@@ -79,6 +79,8 @@ const DELETION: Duration = Duration::from_secs(30);
 
 /// The type of an OCI process in Go's typeurl registry.
 const PROCESS_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Process";
+/// The same of limits.
+const RESOURCES_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
 
 impl Client {
     /// Start the shim and make the container's init process, not yet running. Returns its process id.
@@ -227,7 +229,21 @@ impl Client {
 
     /// Freeze every process of the container.
     pub async fn pause(&self, id: &str) -> Result<()> {
-        self.tasks_api().pause(self.request(api::PauseTaskRequest { container_id: id.into() })).await?;
+        let mut request = self.request(api::PauseTaskRequest { container_id: id.into() });
+        request.set_timeout(ANSWER);
+        self.tasks_api().pause(request).await?;
+        Ok(())
+    }
+
+    /// Change the limits of a running container: `resources` is the specification's LinuxResources as JSON.
+    pub async fn update_task(&self, id: &str, resources: Vec<u8>) -> Result<()> {
+        let mut request = self.request(api::UpdateTaskRequest {
+            container_id: id.into(),
+            resources: Some(prost_types::Any { type_url: RESOURCES_TYPE.into(), value: resources }),
+            ..api::UpdateTaskRequest::default()
+        });
+        request.set_timeout(ANSWER);
+        self.tasks_api().update(request).await?;
         Ok(())
     }
 
@@ -248,7 +264,7 @@ impl Client {
         Ok(reply.into_inner().processes.into_iter().map(|process| process.pid).collect())
     }
 
-    fn tasks_api(&self) -> api::tasks_client::TasksClient<tonic::transport::Channel> {
+    pub(super) fn tasks_api(&self) -> api::tasks_client::TasksClient<tonic::transport::Channel> {
         api::tasks_client::TasksClient::new(self.channel.clone()).max_decoding_message_size(LARGEST_MESSAGE)
     }
 }

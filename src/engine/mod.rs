@@ -5,6 +5,7 @@ pub mod container;
 pub mod event;
 pub mod image;
 pub mod namespace;
+pub mod prune;
 pub mod system;
 pub mod volume;
 

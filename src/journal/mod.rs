@@ -28,6 +28,15 @@ impl Journal {
         Self { directory: directory.to_path_buf() }
     }
 
+    /// Forget everything, for a namespace that is no more.
+    pub fn remove(&self) {
+        // What cannot be removed is no harm: it is read again only if the namespace comes back.
+        for path in [self.current(), self.previous()] {
+            let _ = std::fs::remove_file(path);
+        }
+        let _ = std::fs::remove_dir(&self.directory);
+    }
+
     fn current(&self) -> PathBuf {
         self.directory.join("events")
     }

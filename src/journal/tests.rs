@@ -61,7 +61,7 @@ fn it_is_bounded_and_a_reader_sees_over_the_turn() {
     let large = event("update").with("label", "x".repeat(60_000));
     let mut seen = 0;
     for _ in 0..200 {
-        journal.append(&[large.clone()]).unwrap();
+        journal.append(std::slice::from_ref(&large)).unwrap();
         seen += actions(&mut reader).len();
     }
     assert_eq!(seen, 200);

@@ -58,11 +58,12 @@ impl Networks {
         (namespace, firewall, mapped): (&File, &Firewall, &[Publish]),
         connection: &mut Connection,
     ) -> Result<()> {
+        let interfaces = super::endpoint::interfaces(&wish.endpoints)?;
         for (number, (network, join)) in networks.iter().zip(&wish.endpoints).enumerate() {
             let request = SetUp {
                 owner: &wish.owner,
                 join,
-                interface: &format!("eth{number}"),
+                interface: &interfaces[number],
                 first: number == 0,
                 firewall,
                 namespace,
@@ -72,6 +73,7 @@ impl Networks {
             let endpoint = driver::of(self, network)
                 .set_up(&request)
                 .map_err(|error| error.context(format!("connect to the network {}", network.name)))?;
+            super::endpoint::finish(namespace, join, &endpoint.interface)?;
             connection.endpoints.push(endpoint);
         }
         connection.forwarding_switched_on = sysctl::forward_ipv4()?;

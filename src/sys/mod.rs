@@ -12,3 +12,4 @@ pub mod process;
 pub mod rootfs;
 pub mod signal;
 pub mod terminal;
+pub mod traffic;

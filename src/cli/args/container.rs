@@ -8,6 +8,7 @@ use super::logging::LoggingArgs;
 use super::metadata::MetadataArgs;
 use super::mounts::MountArgs;
 use super::namespaces::NamespaceArgs;
+use super::nerdctl::NerdctlArgs;
 use super::network::NetworkArgs;
 use super::parse::{keys, name};
 use super::ports::PortArgs;
@@ -55,6 +56,9 @@ pub struct ContainerArgs {
     /// How it is checked
     #[command(flatten)]
     pub health: HealthArgs,
+    /// What nerdctl has beyond docker
+    #[command(flatten)]
+    pub nerdctl: NerdctlArgs,
     /// Print usage
     #[arg(long, action = clap::ArgAction::Help, help_heading = "Options")]
     pub help: Option<bool>,
@@ -164,6 +168,7 @@ impl ContainerArgs {
         self.mounts.apply(&mut request, environment)?;
         self.ports.apply(&mut request)?;
         self.process.apply(&mut request, environment)?;
+        self.nerdctl.apply(&mut request)?;
         self.metadata.apply(&mut request, environment)?;
         self.namespaces.apply(&mut request)?;
         self.lifecycle.apply(&mut request, environment)?;
@@ -183,6 +188,10 @@ fn conflicts(request: &ContainerRequest) -> Result<()> {
     let named = request.hostname.is_some();
     let message = if request.namespaces.uts.is_some() && named {
         "conflicting options: hostname and the UTS mode"
+    } else if !request.links.is_empty() && network.mode == NetworkMode::Host {
+        "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
+    } else if !request.links.is_empty() && matches!(network.mode, NetworkMode::Container(_)) {
+        "conflicting options: container type network can't be used with links. This would result in undefined behavior"
     } else if !matches!(network.mode, NetworkMode::Container(_)) {
         return Ok(());
     } else if named {

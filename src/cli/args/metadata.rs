@@ -42,6 +42,9 @@ impl MetadataArgs {
         if let Some(text) = self.name.as_deref().filter(|text| !text.is_empty()) {
             request.name = name::container(text).map_err(Error::usage)?;
         }
+        let absolute = |text: &String| environment.current_dir.join(text);
+        request.special.pidfile = self.pidfile.as_ref().filter(|text| !text.is_empty()).map(absolute);
+        request.special.cidfile = self.cidfile.clone().unwrap_or_default();
         for file in &self.label_file {
             for pair in pairs_of(file, environment, &|_| None)? {
                 let (key, value) = keyvalue::split(&pair);

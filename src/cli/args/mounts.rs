@@ -97,10 +97,11 @@ impl MountArgs {
             return Err(unsupported(&format!("--volume-driver {driver}"), NO_DRIVERS));
         }
         if !self.storage_opt.is_empty() {
-            return Err(unsupported(
-                "--storage-opt",
-                "containerd's snapshotters take no options of a container",
-            ));
+            // docker's own words on most machines.
+            return Err(Error::usage(
+                "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+            )
+            .hint("containerd's snapshotters take no options of a container"));
         }
         if self.use_api_socket {
             return Err(unsupported(

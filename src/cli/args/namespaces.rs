@@ -2,7 +2,6 @@
 
 use clap::Args;
 
-use super::errors::unsupported;
 use super::process::given;
 use crate::oci::request::ContainerRequest;
 use crate::{Error, Result};
@@ -58,10 +57,8 @@ impl NamespaceArgs {
         namespaces.ipc = checked(self.ipc, known, &ipc)?;
         namespaces.user = match given(self.userns) {
             Some(mode) if mode != "host" => {
-                return Err(unsupported(
-                    &format!("--userns {mode}"),
-                    "wharfie sets up no user namespaces yet",
-                ));
+                return Err(Error::usage(format!("--userns: invalid USER mode: {mode}"))
+                    .hint("containers share the host's user namespace; `host` is the only mode"));
             }
             mode => mode,
         };

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::errors::{parse_all, parse_one, unsupported, windows_only};
-use super::parse::{device, limit, number, size};
+use super::errors::{invalid, parse_all, parse_one, windows_only};
+use super::parse::{device, gpu, limit, number, size};
 use super::process::given;
-use crate::oci::request::{ContainerRequest, Resources};
+use crate::oci::request::{ContainerRequest, NamedDevices, Resources};
 use crate::{Error, Result};
 
 /// The least memory with which docker starts a container.
@@ -119,7 +119,19 @@ impl ResourceArgs {
             resources.ulimits.retain(|(earlier, ..)| *earlier != name);
             resources.ulimits.push((name, soft, hard));
         }
-        for text in &self.device {
+        for text in &self.gpus {
+            resources.device_requests.push(gpu::gpus(text).map_err(|cause| invalid(text, "--gpus", cause))?);
+        }
+        let (named, nodes): (Vec<&String>, Vec<&String>) =
+            self.device.iter().partition(|text| gpu::is_named_device(text));
+        if !named.is_empty() {
+            resources.device_requests.push(NamedDevices {
+                driver: "cdi".into(),
+                ids: named.into_iter().cloned().collect(),
+                ..NamedDevices::default()
+            });
+        }
+        for text in nodes {
             resources.devices.push(device::device(text).map_err(Error::usage)?);
         }
         parse_all(&self.device_cgroup_rule, "--device-cgroup-rule", device::cgroup_rule)?;
@@ -138,10 +150,6 @@ impl ResourceArgs {
     }
 
     fn reject(&self) -> Result<()> {
-        if !self.gpus.is_empty() {
-            return Err(unsupported("--gpus", "wharfie does not set up GPUs yet")
-                .hint("pass the device files by hand: `--device /dev/dri`"));
-        }
         for (flag, value) in [("--cpu-count", &self.cpu_count), ("--cpu-percent", &self.cpu_percent)] {
             if parse_one(value.as_deref(), flag, number::signed)?.is_some_and(|value| value != 0) {
                 return Err(windows_only(flag));
@@ -282,12 +290,12 @@ impl ResourceArgs {
 }
 
 /// docker's zero is the same as not given.
-fn set(value: Option<i64>) -> Option<i64> {
+pub(in crate::cli) fn set(value: Option<i64>) -> Option<i64> {
     value.filter(|value| *value != 0)
 }
 
 /// `0-2,4`: numbers and ranges.
-fn cpuset(text: Option<String>, what: &str) -> Result<Option<String>> {
+pub(in crate::cli) fn cpuset(text: Option<String>, what: &str) -> Result<Option<String>> {
     let Some(text) = given(text) else { return Ok(None) };
     let number =
         |text: &str| !text.is_empty() && text.len() < 6 && text.bytes().all(|byte| byte.is_ascii_digit());

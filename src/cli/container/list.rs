@@ -7,7 +7,7 @@ use super::row::{LISTING, Row};
 use crate::cli::Context;
 use crate::cli::errors::EngineResult;
 use crate::engine::Engine;
-use crate::engine::container::{Container, Origin, Status, list};
+use crate::engine::container::{Container, Status, is_sandbox, list};
 use crate::error::Result;
 use crate::output::format::Format;
 
@@ -84,11 +84,6 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
 
 fn is_shown(container: &Container) -> bool {
     container.status.is_alive() || matches!(container.status, Status::Restarting | Status::Unknown)
-}
-
-fn is_sandbox(container: &Container) -> bool {
-    container.origin == Origin::Cri
-        && container.raw.labels.get("io.cri-containerd.kind").is_some_and(|kind| kind == "sandbox")
 }
 
 /// Bytes of the container's own layer, and with everything below it.

@@ -5,7 +5,7 @@ use futures_util::stream::{self, StreamExt};
 use crate::cli::errors;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{RemoveOptions, find, remove, settle};
+use crate::engine::container::{RemoveOptions, find, permit, remove, settle};
 use crate::error::{Kind, Result};
 
 /// How many containers are removed side by side: a removal waits more than it works.
@@ -15,7 +15,7 @@ const SIDE_BY_SIDE: usize = 8;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  wharfie rm web\n  wharfie rm -f $(wharfie ps -aq)")]
 pub struct Args {
-    /// Force the removal of a running container (uses SIGKILL)
+    /// Force the removal of a running container (uses SIGKILL), or of one that a kubelet manages
     #[arg(short, long)]
     force: bool,
     /// Remove the specified link
@@ -40,7 +40,11 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let removals = args.containers.iter().map(|reference| {
         let engine = &engine;
         async move {
-            let removed = async { remove(engine, &find(engine, reference).await?, options).await };
+            let removed = async {
+                let container = find(engine, reference).await?;
+                permit(&container, "remove", Some(options.force))?;
+                remove(engine, &container, options).await
+            };
             (reference, removed.await)
         }
     });

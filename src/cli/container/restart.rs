@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, restart};
+use crate::engine::container::{find, permit, restart};
 use crate::error::Result;
 
 /// Flags of `restart`.
@@ -27,6 +27,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     for reference in &args.containers {
         let restarted = async {
             let mut container = find(&engine, reference).await?;
+            permit(&container, "restart", None)?;
             restart(&engine, &mut container, args.signal.as_deref(), args.timeout).await
         };
         match restarted.await {

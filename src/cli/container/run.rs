@@ -8,7 +8,7 @@ use crate::cli::stream::{Ended, Join, check_terminal, join};
 use crate::cli::{Context, errors, exit};
 use crate::engine::Engine;
 use crate::engine::container::{
-    Container, RemoveOptions, StartOptions, Status, exit_status, finish, remove, start,
+    Container, RemoveOptions, StartOptions, Status, exit_status, finish, remove, restart_policy, start,
 };
 use crate::error::{Error, Kind, Result};
 use crate::monitor::client::{Attachment, Wants};
@@ -132,17 +132,19 @@ pub(super) async fn stay(
         Ok(Ok(exit)) => Some(exit.status),
         _ => exit_status(engine, &id).await?,
     };
-    let request = container.record().map(|record| (record.request.auto_remove, record.request.restart))?;
-    let recorded = match request {
-        (true, _) => {
+    let recorded = match container.record()?.request.auto_remove {
+        true => {
             container.status = Status::Exited;
             remove(engine, container, RemoveOptions { force: true, volumes: true }).await?;
             status
         }
-        (false, RestartPolicy::No) => match finish(engine, container).await {
-            Err(error) if error.kind == Kind::NotFound => None,
-            recorded => recorded?,
-        },
+        // Asked now: an update may have given it another policy since it was started.
+        false if restart_policy(engine, container).await? == RestartPolicy::No => {
+            match finish(engine, container).await {
+                Err(error) if error.kind == Kind::NotFound => None,
+                recorded => recorded?,
+            }
+        }
         // Its policy is the monitor's affair: it takes over when this connection breaks.
         _ => return Ok(exit::of_process(status.unwrap_or_default())),
     };

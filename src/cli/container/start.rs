@@ -3,7 +3,7 @@
 use crate::cli::container::{attach, create, wait};
 use crate::cli::exit::Failures;
 use crate::cli::stream::Join;
-use crate::cli::{Context, names};
+use crate::cli::{Context, errors, names};
 use crate::engine::container::{StartOptions, find, start};
 use crate::error::{Error, Result};
 use crate::monitor::client::Wants;
@@ -27,6 +27,12 @@ pub struct Args {
     /// Give up --wait after this time (seconds, or as in 1m30s)
     #[arg(long, value_name = "duration")]
     wait_timeout: Option<String>,
+    /// Restore from this checkpoint; refused
+    #[arg(long, value_name = "CHECKPOINT", hide = true)]
+    checkpoint: Option<String>,
+    /// Use a custom checkpoint storage directory; refused
+    #[arg(long, value_name = "DIR", hide = true)]
+    checkpoint_dir: Option<String>,
     /// Containers by name or id
     #[arg(required = true, value_name = "CONTAINER", add = names::stopped_containers())]
     containers: Vec<String>,
@@ -37,6 +43,11 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let limit = args.wait_timeout.as_deref().map(wait::limit).transpose()?;
     if !args.wait && limit.is_some() {
         return Err(Error::usage("--wait-timeout needs --wait"));
+    }
+    for (flag, value) in [("--checkpoint", &args.checkpoint), ("--checkpoint-dir", &args.checkpoint_dir)] {
+        if value.as_deref().is_some_and(|value| !value.is_empty()) {
+            return Err(errors::unbuilt_flag(flag, "checkpoints come in a later version"));
+        }
     }
     if args.attach || args.interactive {
         if args.wait {

@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, stop};
+use crate::engine::container::{find, permit, stop};
 use crate::error::Result;
 
 /// Flags of `stop`.
@@ -15,6 +15,9 @@ pub struct Args {
     /// Seconds to wait before killing the container (-1: for ever)
     #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS")]
     timeout: Option<i64>,
+    /// Also a container that a kubelet manages
+    #[arg(long)]
+    force: bool,
     /// Containers by name or id
     #[arg(required = true, value_name = "CONTAINER", add = names::running_containers())]
     containers: Vec<String>,
@@ -27,6 +30,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         let (engine, signal) = (&engine, args.signal.as_deref());
         async move {
             let mut container = find(engine, reference).await?;
+            permit(&container, "stop", Some(args.force))?;
             stop(engine, &mut container, signal, args.timeout).await
         }
     });

@@ -105,6 +105,11 @@ async fn follow_up(duty: &Duty) -> Result<()> {
     if !container.state.restarting || container.state.stopped_by_user {
         return Ok(());
     }
+    // An update may have taken the policy away meanwhile.
+    if self::delay(&container).is_none() {
+        let state = super::State { restarting: false, ..container.state.clone() };
+        return write_state(&engine, &mut container, state).await;
+    }
     let options = StartOptions { by_policy: true, ..StartOptions::default() };
     start_held(&engine, &mut container, options).await.map(drop)
 }
@@ -152,6 +157,8 @@ pub(super) fn config(duty: &Duty) -> Config {
         cni_data_dir: path(|networks| &networks.data_dir),
         hosts_dirs: Vec::new(),
         docker_config: PathBuf::new(),
+        cdi_spec_dirs: Vec::new(),
+        host_gateway: None,
         debug: false,
         insecure_registry: false,
         runtime: "io.containerd.runc.v2".into(),

@@ -18,7 +18,7 @@ pub(super) async fn starting(directory: &Path) -> Option<Lock> {
 
 /// To be held while the container with this directory is frozen (until the freezing is done): no process is in
 /// the middle of its start then.
-pub async fn freezing(directory: &Path) -> Option<Lock> {
+pub(super) async fn freezing(directory: &Path) -> Option<Lock> {
     wait(directory, Lock::try_file).await
 }
 

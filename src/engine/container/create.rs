@@ -155,19 +155,19 @@ async fn reserve(engine: &Engine, request: &mut ContainerRequest, id: &str) -> R
     Err(Error::failed("no free name was found in eight attempts").hint("name the container with --name"))
 }
 
-async fn named(engine: &Engine, name: &str) -> Result<Option<String>> {
+pub(super) async fn named(engine: &Engine, name: &str) -> Result<Option<String>> {
     let name = quote(name);
     let filters = [format!("labels.\"{NAME_LABEL}\"=={name}"), format!("labels.\"nerdctl/name\"=={name}")];
     Ok(engine.containerd.containers(&filters).await?.into_iter().next().map(|container| container.id))
 }
 
-fn check_container_name(name: &str) -> Result<()> {
+pub(super) fn check_container_name(name: &str) -> Result<()> {
     check_name(name).map_err(|_| {
         Error::failed(format!("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"))
     })
 }
 
-fn name_in_use(name: &str, by: &str) -> Error {
+pub(super) fn name_in_use(name: &str, by: &str) -> Error {
     Error::conflict(format!(
         "Conflict. The container name {:?} is already in use {by}. You have to remove (or rename) that container to be able to reuse that name.",
         format!("/{name}")
@@ -201,6 +201,7 @@ async fn make(
     let image_config = image.config_json.clone();
     resolve_network(engine, &mut request).await?;
     request.health = HealthCheck::settle(request.health, HealthCheck::of_image(&image_config));
+    super::sharing::resolve(engine, &mut request).await?;
     let mounted = mounts::resolve(engine, id, &request, &image_config, &rootfs).await?;
     let mut record = Record {
         image_name: image.name.clone(),

@@ -73,12 +73,13 @@ async fn record_end(
     network::end(engine, container, state.connection.as_ref()).await?;
     let connection = state.connection.take();
     let mut changed = connection.is_some();
-    let ran = state.started_at.is_some() && state.exit_code.is_none();
+    let ran = state.is_open();
+    super::sharing::unmount(&engine.paths.container_run(&container.id))?;
     if let Some((status, at)) = exit.filter(|_| state.exit_code.is_none() || state.finished_at.is_none()) {
         state.exit_code = Some(status);
         state.finished_at = Some(at.unwrap_or_else(Timestamp::now));
         changed = true;
-    } else if state.started_at.is_some() && state.exit_code.is_none() {
+    } else if state.is_open() {
         state.exit_code = Some(UNKNOWN_EXIT);
         state.finished_at = Some(Timestamp::now());
         changed = true;

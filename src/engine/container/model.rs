@@ -100,6 +100,11 @@ pub struct State {
 }
 
 impl State {
+    /// Whether a start was recorded and no end.
+    pub(super) fn is_open(&self) -> bool {
+        self.started_at.is_some() && self.exit_code.is_none()
+    }
+
     /// After the end of its process.
     pub(super) fn ended(mut self, exit: containerd::Exit) -> Self {
         self.exit_code = Some(exit.status);

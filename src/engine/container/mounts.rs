@@ -59,7 +59,7 @@ async fn inherit(engine: &Engine, request: &ContainerRequest, wanted: &mut Vec<M
             _ => (text.as_str(), false),
         };
         let other = super::find(engine, reference).await?;
-        for mount in &other.record()?.mounts {
+        for mount in &super::inspect::record_of(&other).mounts {
             if mount.kind == MountKind::Tmpfs || wanted.iter().any(|known| known.target == mount.target) {
                 continue;
             }

@@ -121,8 +121,7 @@ fn ours(container: &mut Container, paths: &Paths) {
     container.record = Some(record);
     // The others are spared the look at a file: a list has many.
     if health::of(container).is_some() {
-        container.health =
-            health::read(&paths.with_namespace(&container.namespace).container(&container.id));
+        container.health = health::read(&paths.with_namespace(&container.namespace).container(&container.id));
     }
 }
 

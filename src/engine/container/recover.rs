@@ -209,7 +209,7 @@ async fn remove_lost(engine: &Engine, known: &HashSet<String>) -> Result<()> {
     Ok(())
 }
 
-fn is_being_made(engine: &Engine, id: &str) -> bool {
+pub(in crate::engine) fn is_being_made(engine: &Engine, id: &str) -> bool {
     Pending::any(&engine.paths.pending(), |content| {
         serde_json::from_slice::<Journal>(content).is_ok_and(|journal| journal.id == id)
     })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::create::Journal;
 use super::end::{note_end, read_state};
 use super::hold::hold;
-use super::model::{Container, Origin, Status};
+use super::model::{Container, Origin, State, Status};
 use super::{hung, network};
 use crate::containerd::{Code, Exit};
 use crate::engine::{Engine, event, volume};
@@ -31,13 +31,20 @@ pub struct RemoveOptions {
 
 /// Remove the container: its task, its record, its snapshot, its addresses and its files.
 pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptions) -> Result<()> {
+    if !options.force && (container.status.is_alive() || container.status == Status::Restarting) {
+        let why = match container.status {
+            Status::Paused => "container is paused and must be unpaused first".to_owned(),
+            status => {
+                let state = status.word();
+                format!("container is {state}: stop the container before removing or force remove")
+            }
+        };
+        return Err(Error::conflict(format!(
+            "cannot remove container {:?}: {why}",
+            format!("/{}", container.name)
+        )));
+    }
     if container.status.is_alive() {
-        if !options.force {
-            return Err(Error::conflict(format!(
-                "cannot remove container {:?}: container is running: stop the container before removing or force remove",
-                format!("/{}", container.name)
-            )));
-        }
         engine.note(&[event::of_container(container, "kill").with("signal", "9")]);
         // Before the lock: a command that holds it may wait for this end.
         match kill_and_wait(engine, &container.id).await {
@@ -59,6 +66,11 @@ pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptio
     let connection = state.as_ref().and_then(|state| state.connection.clone());
     let connection = connection.or_else(|| container.state.connection.clone());
     let exit = end_task(engine, container, options.force).await?;
+    let ours = state.filter(|_| container.origin == Origin::Wharfie);
+    if let Some(state) = ours.clone().filter(State::is_open) {
+        let exit = exit.unwrap_or(Exit { status: KILLED, at: None });
+        note_end(engine, container, &state.ended(exit), connection.as_ref());
+    }
     let journal = journal(engine, container, options);
     let (record, snapshot, network) = tokio::join!(
         delete_record(engine, container),
@@ -77,11 +89,7 @@ pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptio
             .extend(mounts.filter(|mount| mount.anonymous).map(|mount| volume::remove(engine, &mount.name)));
     }
     let removed: Result<()> = outcomes.into_iter().collect();
-    if let (Some(state), Ok(()), Origin::Wharfie) = (state, &removed, container.origin) {
-        if state.started_at.is_some() && state.exit_code.is_none() {
-            let exit = exit.unwrap_or(Exit { status: KILLED, at: None });
-            note_end(engine, container, &state.ended(exit), connection.as_ref());
-        }
+    if ours.is_some() && removed.is_ok() {
         engine.note(&[event::of_container(container, "destroy")]);
     }
     match journal {
@@ -182,6 +190,7 @@ async fn delete_snapshot(engine: &Engine, container: &Container) -> Result<()> {
 
 /// Remove one of our directories; nothing there is fine.
 pub(super) fn remove_directory(path: &Path) -> Result<()> {
+    super::sharing::unmount(path)?;
     match std::fs::remove_dir_all(path) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, cause)),
         _ => Ok(()),

@@ -131,6 +131,7 @@ async fn launch(
     if options.mounts.is_none() {
         files::write(engine, &id, record, None)?;
     }
+    super::sharing::refresh(engine, container, record).await?;
     if let Some(connecting) = connecting {
         connecting.namespace().await;
     }
@@ -183,6 +184,8 @@ async fn launch(
     let (pid, connection, mut attachment) = (made?, connected?, attached?);
     if connection.is_some() {
         files::write(engine, &id, record, connection.as_ref())?;
+        // What they link to is here from now on; that they do not learn it is no failure of this start.
+        let _ = super::links::tell(engine, container).await;
         duty.connection.clone_from(&connection);
         write_duty(&duty)?;
     }
@@ -205,6 +208,9 @@ async fn launch(
     container.pid = pid;
     container.status = Status::Running;
     note_start(engine, container, options.attach.is_some());
+    if let Some(path) = &record.request.special.pidfile {
+        write_atomic(path, pid.to_string().as_bytes(), 0o644)?;
+    }
     Ok(attachment.filter(|_| options.attach.is_some()))
 }
 

@@ -7,6 +7,7 @@ use super::hold::hold;
 use super::hung;
 use super::model::{Container, Status};
 use super::start::{StartOptions, start_held};
+use crate::containerd::TaskStatus;
 use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::RestartPolicy;
@@ -16,6 +17,9 @@ const GRACE: i64 = 10;
 
 /// After SIGKILL a process is gone at once, unless the kernel holds it.
 const AFTER_KILL: Duration = Duration::from_secs(10);
+
+/// How long a shim may take to tell whether its container is still frozen.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// Ask the container to end: the stop signal, then SIGKILL after `timeout` seconds (None: the container's own
 /// or ten; negative: never). One that does not run is fine.
@@ -84,6 +88,8 @@ pub async fn restart(
     signal: Option<&str>,
     timeout: Option<i64>,
 ) -> Result<()> {
+    // What cannot be started again must not be stopped.
+    container.record()?;
     // Held until it runs again: otherwise its monitor would take the end for the last one, and `--rm` at it.
     let _held = hold(&engine.paths.container(&container.id)).await?;
     look_again(engine, container).await?;
@@ -117,8 +123,10 @@ pub async fn kill(engine: &Engine, container: &mut Container, signal: &str) -> R
         .await
         .map_err(|error| Error::from(error).context(format!("cannot kill container: {}", container.name)))?;
     note_signal(engine, container, number);
-    if number == 9 && container.status == Status::Paused {
-        engine.containerd.resume(&container.id).await?;
+    // docker's rule: a signal that ends the container thaws it, and so does any where no other signal is said to.
+    let says = container.record.as_ref().is_some_and(|record| record.request.stop_signal.is_some());
+    if container.status == Status::Paused && (ends || !says) {
+        thaw(engine, &container.id).await?;
     }
     Ok(())
 }
@@ -150,7 +158,7 @@ async fn halt(
     tokio::pin!(ended);
     send(engine, container, signal).await?;
     if container.status == Status::Paused {
-        engine.containerd.resume(&id).await?;
+        thaw(engine, &id).await?;
     }
     let in_time = match u64::try_from(grace) {
         Ok(seconds) => tokio::time::timeout(Duration::from_secs(seconds), &mut ended).await,
@@ -173,6 +181,17 @@ async fn halt(
         }
     }
     Ok(())
+}
+
+/// Let a frozen container take its signal. With SIGKILL the runtime has done so itself, and others may have.
+async fn thaw(engine: &Engine, id: &str) -> Result<()> {
+    let Err(error) = engine.containerd.resume(id).await else { return Ok(()) };
+    match engine.containerd.task(id, Some(ANSWER)).await {
+        Ok(task) if matches!(task.status, TaskStatus::Paused | TaskStatus::Pausing) => Err(error.into()),
+        Ok(_) => Ok(()),
+        Err(gone) if gone.is_not_found() => Ok(()),
+        Err(_) => Err(error.into()),
+    }
 }
 
 async fn send(engine: &Engine, container: &Container, signal: u32) -> Result<()> {

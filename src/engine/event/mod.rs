@@ -5,7 +5,7 @@ mod foreign;
 mod stream;
 
 use super::Engine;
-use super::container::Container;
+use super::container::{Container, Origin};
 use crate::journal::{Event, Journal, Kind};
 use crate::net::Connection;
 
@@ -21,6 +21,13 @@ impl Engine {
     /// Keep what has happened. A journal that cannot be written, on a full disk say, stops nobody.
     pub fn note(&self, events: &[Event]) {
         let _ = self.journal().append(events);
+    }
+
+    /// Keep what containerd tells of other clients' containers by itself.
+    pub(super) fn note_of_ours(&self, container: &Container, action: &str) {
+        if container.origin == Origin::Wharfie {
+            self.note(&[of_container(container, action)]);
+        }
     }
 }
 

@@ -182,6 +182,7 @@ fn tell_ready(pipe: &OwnedFd) -> Result<()> {
 impl Monitor<'_> {
     /// Waits once and does what has become possible.
     fn turn(&mut self) -> Result<()> {
+        // Before the wait: the process may have been there before this one, and then nothing ever wakes us.
         self.checks.advance(self.init.seen(), &self.duty_path);
         let ready = self.wait().map_err(|cause| Error::io("wait for", &self.duty_path, cause))?;
         let mut read = false;

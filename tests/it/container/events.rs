@@ -42,6 +42,11 @@ fn every_verb_is_told_in_dockers_words_and_order() {
     let id = sleeper(&engine, &["--name", "two", "--label", "team=blue"]);
     engine.wharfie(["exec", "two", "sh", "-c", "exit 5"]).fails(5);
     engine.wharfie(["top", "two"]).ok();
+    engine.wharfie(["pause", "two"]).ok();
+    engine.wharfie(["unpause", "two"]).ok();
+    engine.wharfie(["update", "--memory", "64m", "--memory-swap", "64m", "two"]).ok();
+    engine.wharfie(["rename", "two", "second"]).ok();
+    engine.wharfie(["rename", "second", "two"]).ok();
     engine.wharfie(["restart", "two"]).ok();
     engine.wharfie(["stop", "two"]).ok();
     engine.wharfie(["start", "two"]).ok();
@@ -57,6 +62,10 @@ fn every_verb_is_told_in_dockers_words_and_order() {
             "exec_start: sh -c exit 5",
             "exec_die",
             "top",
+            "pause",
+            "unpause",
+            "update",
+            "rename",
             "kill",
             "die",
             "stop",
@@ -71,7 +80,7 @@ fn every_verb_is_told_in_dockers_words_and_order() {
             "destroy",
         ]
     );
-    assert_eq!(past(&engine, &["label=team=blue", "event=create"], "{{.ID}}"), [id.clone()]);
+    assert_eq!(past(&engine, &["label=team=blue", "event=create"], "{{.ID}}"), [id]);
     assert!(past(&engine, &["label=team=red"], ACTIONS).is_empty());
     assert_eq!(past(&engine, &["type=network", "event=connect"], "{{.Actor.Attributes.name}}").len(), 4);
 

@@ -17,6 +17,8 @@ pub enum SecurityOption {
     NoNewPrivileges(bool),
     /// `systempaths=unconfined`.
     SystemPathsUnconfined,
+    /// `writable-cgroups`, `writable-cgroups=true|false`.
+    WritableCgroups(bool),
     /// `label=…`: for SELinux, which decides nothing where it is not loaded.
     Label,
 }
@@ -26,6 +28,7 @@ pub fn option(text: &str) -> Parsed<SecurityOption> {
     let (key, value) = match text.split_once('=').or_else(|| text.split_once(':')) {
         Some((key, value)) => (key, value),
         None if text == "no-new-privileges" => return Ok(SecurityOption::NoNewPrivileges(true)),
+        None if text == "writable-cgroups" => return Ok(SecurityOption::WritableCgroups(true)),
         None => return Err(format!("invalid --security-opt: {text:?}")),
     };
     Ok(match (key, value) {
@@ -34,6 +37,9 @@ pub fn option(text: &str) -> Parsed<SecurityOption> {
         ("seccomp", file) if !file.is_empty() => SecurityOption::SeccompFile(file.to_owned()),
         ("apparmor", profile) => SecurityOption::Apparmor(profile.to_owned()),
         ("no-new-privileges", value) => SecurityOption::NoNewPrivileges(
+            number::switch(value).map_err(|_| format!("invalid --security-opt: {text:?}"))?,
+        ),
+        ("writable-cgroups", value) => SecurityOption::WritableCgroups(
             number::switch(value).map_err(|_| format!("invalid --security-opt: {text:?}"))?,
         ),
         ("systempaths", "unconfined") => SecurityOption::SystemPathsUnconfined,

@@ -222,14 +222,31 @@ fn settings_that_exclude_one_another() {
 #[test]
 fn what_cannot_be_done_is_refused_by_name() {
     for (flags, start) in [
-        (&["--gpus", "all"][..], "--gpus is not supported: "),
+        (&["--gpus", "some"][..], "invalid argument \"some\" for \"--gpus\" flag: invalid count (some)"),
         (&["--isolation", "hyperv"], "invalid isolation \"hyperv\": "),
-        (&["--link", "db"], "--link is not supported: "),
-        (&["--link-local-ip", "169.254.1.1"], "--link-local-ip is not supported: "),
+        (&["--link", "a:b:c"], "invalid argument \"a:b:c\" for \"--link\" flag: bad format for links"),
+        (
+            &["--link", "db", "--net", "host"],
+            "conflicting options: host type networking can't be used with links",
+        ),
+        (
+            &["--link", "db", "--net", "container:x"],
+            "conflicting options: container type network can't be used",
+        ),
+        (
+            &["--link-local-ip", "x"],
+            "invalid argument \"x\" for \"--link-local-ip\" flag: failed to parse IP",
+        ),
+        (&["--verify", "cosign"], "--verify cosign is not supported: "),
+        (&["--cosign-key", "k"], "--cosign-key is not supported: "),
+        (&["--ipfs-address", "a"], "--ipfs-address is not supported: "),
+        (&["--umask", "99"], "invalid argument \"99\" for \"--umask\" flag: "),
+        (&["--systemd", "maybe"], "invalid argument \"maybe\" for \"--systemd\" flag: "),
+        (&["--cgroup-conf", "x"], "invalid argument \"x\" for \"--cgroup-conf\" flag: "),
         (&["--volume-driver", "nfs"], "--volume-driver nfs is not supported: "),
         (&["--mount", "target=/x,volume-driver=nfs"], "--mount volume-driver=nfs is not supported: "),
-        (&["--storage-opt", "size=1g"], "--storage-opt is not supported: "),
-        (&["--userns", "keep-id"], "--userns keep-id is not supported: "),
+        (&["--storage-opt", "size=1g"], "--storage-opt is supported only for overlay over xfs"),
+        (&["--userns", "keep-id"], "--userns: invalid USER mode: keep-id"),
         (&["--use-api-socket"], "--use-api-socket is not supported: "),
         (&["--cpu-count", "2"], "\"--cpu-count\" is only supported on a Docker daemon running on windows"),
         (&["--io-maxiops", "2"], "\"--io-maxiops\" is only supported on"),
@@ -246,6 +263,8 @@ fn what_cannot_be_done_is_refused_by_name() {
     }
     for flags in [
         &["--isolation", "default"][..],
+        &["--verify", "none"],
+        &["--systemd=false"],
         &["--volume-driver", "local"],
         &["--userns", "host"],
         &["--use-api-socket=false"],

@@ -10,7 +10,8 @@ use super::network_settings::PortBinding;
 use super::{Facts, foreign};
 use crate::engine::container::network::DEFAULT_NETWORK;
 use crate::oci::request::{
-    ContainerRequest, MountKind, MountRequest, NetworkMode, NetworkRequest, Resources, RestartPolicy,
+    ContainerRequest, MountKind, MountRequest, NamedDevices, NetworkMode, NetworkRequest, Resources,
+    RestartPolicy,
 };
 
 /// docker's size of /dev/shm.
@@ -24,7 +25,7 @@ const RUNC: &str = "io.containerd.runc.v2";
 pub struct HostConfig {
     /// `-v` with a source.
     pub binds: Option<Vec<String>>,
-    /// `--cidfile`: the command's affair, not kept.
+    /// `--cidfile`.
     #[serde(rename = "ContainerIDFile")]
     pub container_id_file: String,
     /// The log driver.
@@ -175,7 +176,7 @@ pub struct Limits {
     /// Rules as written.
     pub device_cgroup_rules: Option<Vec<String>>,
     /// GPUs and their like.
-    pub device_requests: Option<Vec<()>>,
+    pub device_requests: Option<Vec<DeviceRequest>>,
     /// Bytes.
     pub memory_reservation: i64,
     /// Bytes of memory and swap together.
@@ -232,6 +233,23 @@ pub struct Device {
     pub cgroup_permissions: String,
 }
 
+/// Devices by name.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceRequest {
+    /// Who finds them.
+    pub driver: String,
+    /// How many; -1 is all.
+    pub count: i64,
+    /// Their names.
+    #[serde(rename = "DeviceIDs")]
+    pub device_ids: Option<Vec<String>>,
+    /// What they must be able to do.
+    pub capabilities: Option<Vec<Vec<String>>>,
+    /// The driver's own.
+    pub options: Option<BTreeMap<String, String>>,
+}
+
 /// A limit of processes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -268,7 +286,7 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
     let named = |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
     HostConfig {
         binds: some(binds.into_iter().map(bind).collect()),
-        container_id_file: String::new(),
+        container_id_file: request.special.cidfile.clone(),
         log_config: LogConfig { r#type: request.log.driver.clone(), config: request.log.options.clone() },
         network_mode: network_mode(&request.network),
         port_bindings: port_bindings(&request.network),
@@ -290,7 +308,13 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
         group_add: some(request.group_add.clone()),
         ipc_mode: named(&request.namespaces.ipc, "private"),
         cgroup: String::new(),
-        links: None,
+        links: some(
+            request
+                .links
+                .iter()
+                .map(|link| format!("/{}:/{}/{}", link.name, request.name, link.alias))
+                .collect(),
+        ),
         oom_score_adj: request.resources.oom_score_adj.unwrap_or_default(),
         pid_mode: named(&request.namespaces.pid, ""),
         privileged: request.security.privileged,
@@ -309,6 +333,18 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
         masked_paths: linux.and_then(|linux| linux.masked_paths().clone()),
         readonly_paths: linux.and_then(|linux| linux.readonly_paths().clone()),
         init: request.init.then_some(true),
+    }
+}
+
+fn device_request(request: &NamedDevices) -> DeviceRequest {
+    // docker's command writes what it was asked with lists and maps, its own name for the driver with none.
+    let plain = request.driver == "cdi";
+    DeviceRequest {
+        driver: request.driver.clone(),
+        count: request.count,
+        device_ids: some(request.ids.clone()),
+        capabilities: (!plain).then(|| request.capabilities.clone()),
+        options: (!plain).then(|| request.options.clone()),
     }
 }
 
@@ -453,7 +489,7 @@ fn limits(request: &ContainerRequest) -> Limits {
             })
             .collect(),
         device_cgroup_rules: some(wanted.device_cgroup_rules.clone()),
-        device_requests: None,
+        device_requests: some(wanted.device_requests.iter().map(device_request).collect()),
         memory_reservation: wanted.memory_reservation.unwrap_or_default(),
         memory_swap: wanted.memory_swap.unwrap_or_default(),
         memory_swappiness: wanted.memory_swappiness,

@@ -26,6 +26,7 @@ use super::model::{Container, Record};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::net::Connection;
+use crate::oci::request::Resources;
 
 /// docker's `inspect` of a container.
 #[derive(Debug, Serialize)]
@@ -140,6 +141,16 @@ pub async fn inspect(engine: &Engine, container: &Container, size: bool) -> Resu
     let sizes = if size { sizes(engine, container).await? } else { None };
     let connection = connection(container);
     Ok(describe(Facts { container, record, spec, connection, sizes }))
+}
+
+/// What is known of `container` in the shape of our own record, whoever made it.
+pub(super) fn record_of(container: &Container) -> Record {
+    container.record.clone().unwrap_or_else(|| foreign::record(container, &spec(container)))
+}
+
+/// The limits of a container, whoever made it.
+pub(super) fn resources(container: &Container) -> Resources {
+    record_of(container).request.resources
 }
 
 /// The runtime specification. One that is not Linux's, or damaged, tells nothing and hides nothing else.
