@@ -1,6 +1,7 @@
 //! Containers: making, running, ending and describing them, whoever made them.
 
 pub mod aftermath;
+mod calm;
 mod cdi;
 mod commit;
 pub mod copy;
@@ -19,6 +20,7 @@ mod image_view;
 pub mod inspect;
 mod links;
 mod list;
+mod logging;
 mod lost;
 mod model;
 mod mounts;

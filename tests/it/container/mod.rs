@@ -14,6 +14,7 @@ mod flags;
 mod guard;
 mod health;
 mod kill;
+mod log_drivers;
 mod logs;
 mod monitor;
 mod mounts;

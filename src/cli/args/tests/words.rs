@@ -139,7 +139,7 @@ fn values_that_do_not_parse() {
         (&["--ipc", "x"], "invalid IPC mode: x"),
         (&["--pull", "x"], "invalid pull option: 'x': must be one of \"always\", \"missing\" or \"never\""),
         (&["--log-opt", "nope=1"], "unknown log opt 'nope' for json-file log driver"),
-        (&["--log-opt", "max-size=x"], "invalid value for 'max-size': x"),
+        (&["--log-opt", "max-size=x"], "invalid size: 'x'"),
         (&["--detach-keys", "shift-a"], "invalid detach keys (shift-a): Unknown character: 'shift-a'"),
         (&["--annotation", "=x"], "invalid argument \"=x\" for \"--annotation\" flag: the key is empty"),
         (&["--volumes-from", "c:nope"], "invalid mode: nope"),

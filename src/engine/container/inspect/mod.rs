@@ -217,6 +217,14 @@ async fn sizes(engine: &Engine, container: &Container) -> Result<Option<Sizes>> 
     }
 }
 
+/// docker's: the file of a driver that writes one, and not the copy of what another sends away.
+fn log_path(container: &Container) -> String {
+    let sent = container.record.as_ref().is_some_and(|record| {
+        matches!(record.request.log.driver.as_str(), "syslog" | "journald" | "fluentd")
+    });
+    container.log.as_ref().filter(|_| !sent).map(|path| path.display().to_string()).unwrap_or_default()
+}
+
 fn describe(facts: Facts<'_>) -> Inspect {
     let Facts { container, spec, .. } = &facts;
     let process = spec.process().as_ref();
@@ -233,7 +241,7 @@ fn describe(facts: Facts<'_>) -> Inspect {
         resolv_conf_path: hosted("/etc/resolv.conf"),
         hostname_path: hosted("/etc/hostname"),
         hosts_path: hosted("/etc/hosts"),
-        log_path: container.log.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+        log_path: log_path(container),
         name: format!("/{}", container.name),
         restart_count: container.state.restart_count,
         driver: container.raw.snapshotter.clone(),
@@ -256,3 +264,5 @@ fn describe(facts: Facts<'_>) -> Inspect {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::container as container_for_tests;

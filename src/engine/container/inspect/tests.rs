@@ -15,7 +15,7 @@ use crate::oci::request::{
 };
 
 /// A container that nobody has described yet.
-pub(super) fn container() -> Container {
+pub(in crate::engine::container) fn container() -> Container {
     Container {
         id: "0123456789abcdef".into(),
         name: "web".into(),
