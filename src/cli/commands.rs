@@ -109,6 +109,14 @@ pub enum ContainerVerb {
     Stats(container::stats::Args),
     /// List port mappings or a specific mapping for the container
     Port(container::port::Args),
+    /// Copy files/folders between a container and the local filesystem
+    Cp(container::cp::Args),
+    /// Export a container's filesystem as a tar archive
+    Export(container::export::Args),
+    /// Inspect changes to files or directories on a container's filesystem
+    Diff(container::diff::Args),
+    /// Create a new image from a container's changes
+    Commit(container::commit::Args),
 }
 
 /// The verbs below `container`.
@@ -253,6 +261,10 @@ async fn dispatch_container(verb: ContainerVerb, cx: &mut Context<'_>) -> Result
         ContainerVerb::Top(args) => container::top::run(args, cx).await,
         ContainerVerb::Stats(args) => container::stats::run(args, cx).await,
         ContainerVerb::Port(args) => container::port::run(args, cx).await,
+        ContainerVerb::Cp(args) => container::cp::run(args, cx).await,
+        ContainerVerb::Export(args) => container::export::run(args, cx).await,
+        ContainerVerb::Diff(args) => container::diff::run(args, cx).await,
+        ContainerVerb::Commit(args) => container::commit::run(args, cx).await,
     }
 }
 

@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 use super::Config;
 
+/// Where the journal takes messages.
+pub const JOURNALD: &str = "/run/systemd/journal/socket";
+
 /// The directories of one containerd (known by its socket) and one namespace.
 #[derive(Debug, Clone)]
 pub struct Paths {

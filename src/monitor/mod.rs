@@ -75,6 +75,9 @@ pub struct Duty {
     /// What every log entry carries as `attrs`: see [`log::attributes::select`].
     #[serde(default)]
     pub log_attributes: BTreeMap<String, String>,
+    /// Where the log driver sends messages, where it does.
+    #[serde(default)]
+    pub log_target: Option<log::remote::Target>,
     /// When to start again.
     pub restart: RestartPolicy,
     /// Remove the container when it ends.

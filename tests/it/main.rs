@@ -11,6 +11,7 @@
 )]
 
 mod call;
+mod client;
 mod container;
 mod cri;
 mod engine;

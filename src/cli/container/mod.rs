@@ -1,8 +1,12 @@
 //! The verbs of containers.
 
 pub mod attach;
+pub mod commit;
+pub mod cp;
 pub mod create;
+pub mod diff;
 pub mod exec;
+pub mod export;
 mod filter;
 pub mod healthcheck;
 pub mod inspect;

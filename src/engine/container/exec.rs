@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use tokio::net::unix::pipe;
 
+use super::calm;
 use super::model::{Container, Origin, Status};
 use super::remove::remove_directory;
 use super::runtime_error;
@@ -109,6 +110,7 @@ impl Exec {
 
     /// Let it run: its process id on the host. On failure nothing of it is left.
     pub async fn start(&self) -> Result<u32> {
+        let _calm = calm::starting(&self.engine.paths.container(&self.container)).await;
         match self.engine.containerd.start(&self.container, &self.id).await {
             Ok(pid) => {
                 self.told.tell(&self.engine, format!("exec_start: {}", self.command), None);

@@ -110,7 +110,7 @@ fn ours(container: &mut Container, paths: &Paths) {
     container.labels.extend(record.request.labels.clone());
     container.tty = record.request.tty;
     container.command.clone_from(&record.command);
-    if matches!(record.request.log.driver.as_str(), "json-file" | "local") {
+    if crate::monitor::log::is_kept(&record.request.log) {
         container.log = Some(
             paths
                 .with_namespace(&container.namespace)

@@ -1,7 +1,7 @@
 //! Freezing and thawing a container's processes, whoever made it.
 
-use super::hung;
 use super::model::{Container, Status};
+use super::{calm, hung};
 use crate::containerd::Code;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -23,6 +23,7 @@ pub async fn pause(engine: &Engine, container: &Container) -> Result<()> {
         }
         Status::Created | Status::Exited | Status::Dead => return Err(not_running(container)),
     }
+    let _calm = calm::freezing(&engine.paths.container(&container.id)).await;
     match engine.containerd.pause(&container.id).await {
         Ok(()) => {
             engine.note_of_ours(container, "pause");

@@ -13,7 +13,7 @@ use super::hold::hold;
 use super::model::{Container, Record, Status};
 use super::network::{self, Connecting};
 use super::remove::{end_task, remove_directory};
-use super::{files, health, hung, runtime_error};
+use super::{files, health, hung, logging, runtime_error};
 use crate::containerd::{Mount, Stdio};
 use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
@@ -125,6 +125,7 @@ async fn launch(
     let run_directory = engine.paths.container_run(&id);
     make_directory(&run_directory, 0o700)?;
     let mut duty = duty(engine, container, record)?;
+    logging::settle(container, record, &mut duty).await?;
     write_duty(&duty)?;
     // `create` has just written them for a container whose mounts are given.
     if options.mounts.is_none() {
@@ -231,6 +232,7 @@ fn begun(container: &Container, connection: Option<Connection>, by_policy: bool)
         started_at: Some(Timestamp::now()),
         finished_at: None,
         exit_code: None,
+        oom_killed: false,
         error: String::new(),
         restart_count: if by_policy { container.state.restart_count + 1 } else { 0 },
         restart_delay: if by_policy { container.state.restart_delay } else { 0 },
@@ -289,6 +291,7 @@ fn duty(engine: &Engine, container: &Container, record: &Record) -> Result<Duty>
         output,
         log: request.log.clone(),
         log_attributes: BTreeMap::new(),
+        log_target: None,
         restart: request.restart,
         auto_remove: request.auto_remove,
         health: health::of(container).cloned(),

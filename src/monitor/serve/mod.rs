@@ -69,6 +69,7 @@ enum Source {
     Listener,
     Init,
     Check,
+    Log,
     Output(Stream),
     Input,
     Client(usize),
@@ -130,7 +131,7 @@ pub(super) fn serve(start: Start, teardown: &dyn Fn(&Duty)) -> Result<()> {
             stdin: duty.stdin.is_some(),
             stdin_once: duty.stdin_once && !duty.tty,
         },
-        log: log::open(&duty.log, path, &duty.log_attributes),
+        log: log::open(&duty.log, duty.log_target.as_ref(), path, &duty.log_attributes),
         duty,
         duty_path: start.duty_path,
         way: start.way,
@@ -204,6 +205,7 @@ impl Monitor<'_> {
                     changed = true;
                 }
                 Source::Check => self.checks.look(),
+                Source::Log => self.log.ready(),
                 Source::Output(stream) => read |= self.read_output(stream),
                 Source::Input => {}
                 Source::Client(index) => self.serve_client(index, *flags),
@@ -237,6 +239,9 @@ impl Monitor<'_> {
         }
         if self.log_works {
             self.log_works = self.log.work();
+        }
+        if self.log.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+            self.log.ready();
         }
     }
 
@@ -288,6 +293,9 @@ impl Monitor<'_> {
         if let Some(fd) = self.checks.source() {
             add(Source::Check, fd, PollFlags::IN);
         }
+        if let Some((fd, flags)) = self.log.source() {
+            add(Source::Log, fd, flags);
+        }
         if self.reads_outputs() {
             for (stream, fd) in self.outputs.open() {
                 add(Source::Output(stream), fd, PollFlags::IN);
@@ -318,7 +326,7 @@ impl Monitor<'_> {
             (None, _) => None,
         };
         let work = (self.unflushed || self.log_works).then_some(now);
-        let own = [self.init.deadline(), self.input.deadline(), self.checks.deadline()];
+        let own = [self.init.deadline(), self.input.deadline(), self.checks.deadline(), self.log.deadline()];
         let next = [over, work, self.accept_after]
             .into_iter()
             .chain(own)
@@ -335,7 +343,7 @@ impl Monitor<'_> {
     /// taken, which is not more than pipes hold: the log must not depend on clients.
     fn reads_outputs(&self) -> bool {
         let ends = self.patience().is_some();
-        !self.finished && (ends || !self.clients.iter().any(Client::is_full))
+        !self.finished && (ends || !(self.log.is_full() || self.clients.iter().any(Client::is_full)))
     }
 
     fn outputs_ended(&self) -> bool {

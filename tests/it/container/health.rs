@@ -78,14 +78,13 @@ fn from_starting_to_healthy_to_unhealthy_and_back() {
     let kept = engine.sh("stat -c %a /var/lib/wharfie/*/default/containers/*/health.json");
     assert_eq!(kept.trim(), "600");
     // A frozen one is not checked.
-    let id = engine.wharfie(["ps", "-q", "--no-trunc"]).ok().to_owned();
-    engine.ctr(["tasks", "pause", &id]).ok();
+    engine.wharfie(["pause", "box"]).ok();
     let paused = engine.wharfie(["healthcheck", "box"]);
     assert!(paused.fails(1).contains("container box is paused"), "{paused:?}");
     let before = health(&engine, "box")["Log"].clone();
     engine.sh("sleep 0.5");
     assert_eq!(health(&engine, "box")["Log"], before);
-    engine.ctr(["tasks", "resume", &id]).ok();
+    engine.wharfie(["unpause", "box"]).ok();
     // One that has ended has no check that goes on.
     engine.wharfie(["stop", "box"]).ok();
     assert_eq!(health(&engine, "box")["Status"], "unhealthy", "docker's word for what is not checked");
@@ -260,4 +259,18 @@ fn outside(engine: &TestEngine, word: &str) -> u32 {
             .is_ok_and(|line| String::from_utf8_lossy(&line).contains(word))
     });
     found.next().unwrap()
+}
+
+#[test]
+fn a_pause_comes_between_two_checks() {
+    let engine = engine();
+    sleeper(&engine, &["--name", "box", "--health-cmd", "true", "--health-interval", "1ms"]);
+    // What runc starts would freeze half-made, and the shim, which waits for it, would answer nobody any more.
+    for _ in 0..15 {
+        engine.wharfie(["pause", "box"]).ok();
+        assert!(shown(&engine, "Status").ends_with(" (Paused)"));
+        engine.wharfie(["unpause", "box"]).ok();
+    }
+    engine.wharfie(["rm", "-f", "box"]).ok();
+    engine.assert_clean();
 }

@@ -2,13 +2,19 @@
 
 mod any;
 mod attach;
+mod commit;
+mod cp;
+mod cp_hostile;
 mod create;
+mod diff;
 mod events;
 mod exec;
+mod export;
 mod flags;
 mod guard;
 mod health;
 mod kill;
+mod log_drivers;
 mod logs;
 mod monitor;
 mod mounts;

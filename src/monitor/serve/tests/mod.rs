@@ -67,6 +67,7 @@ fn duty(directory: &Path, kind: &Kind) -> Duty {
         output,
         log: LogConfig::default(),
         log_attributes: std::collections::BTreeMap::new(),
+        log_target: None,
         restart: kind.restart,
         auto_remove: kind.auto_remove,
         health: kind.health.clone(),
