@@ -145,6 +145,13 @@ fn prune_removes_what_nobody_uses() {
     );
     assert_eq!((images().as_str(), volumes()), ("busybox:latest registry.k8s.io/pause:3.10", 2));
     assert_eq!(engine.wharfie(["system", "prune", "-af", "--volumes"]).ok(), "Total reclaimed space: 0B");
+    let now = engine.sh("date +%s.%N");
+    let line =
+        ["events", "--since", "1h", "--until", &now, "--filter", "event=prune", "--format", "{{.Type}}"];
+    let events = engine.wharfie(line);
+    let mut told: Vec<&str> = events.ok().lines().collect();
+    told.sort_unstable();
+    assert_eq!(told, ["container", "container", "container", "image", "image", "image", "volume", "volume"]);
     let both = engine.wharfie(["system", "prune", "-f", "--volumes", "--filter", "until=1h"]);
     assert!(both.fails(1).contains("The \"until\" filter is not supported with \"--volumes\""), "{both:?}");
     engine.wharfie(["exec", "runs", "true"]).ok();

@@ -277,9 +277,9 @@ mod tests {
         for (format, expected) in [
             (
                 None,
-                "CONTAINER ID   NAME      CPU %     MEM USAGE / LIMIT   MEM %     NET I/O       BLOCK I/O      PIDS\n\
-                 0123456789ab   web       12.35%    3MiB / 64MiB        4.69%     1.23kB / 0B   4.1kB / 1MB    5\n\
-                 0123456789ab   hung      --        -- / --             --        --            --             --\n",
+                "CONTAINER ID   NAME      CPU %     MEM USAGE / LIMIT   MEM %     NET I/O       BLOCK I/O     PIDS\n\
+                 0123456789ab   web       12.35%    3MiB / 64MiB        4.69%     1.23kB / 0B   4.1kB / 1MB   5\n\
+                 0123456789ab   hung      --        -- / --             --        --            --            --\n",
             ),
             (
                 Some("json"),

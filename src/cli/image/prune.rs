@@ -6,8 +6,9 @@ use super::told;
 use crate::cli::Context;
 use crate::cli::prune::{PruneArgs, paragraph, total};
 use crate::engine::Engine;
+use crate::engine::container;
 use crate::engine::image::{self, ImageUsage, Removed};
-use crate::engine::{container, prune::PruneFilters};
+use crate::engine::prune::{Kind, PruneFilters, note};
 use crate::error::Result;
 use crate::output::units::human_size;
 
@@ -57,6 +58,7 @@ pub async fn of_images(
         return Ok(bytes);
     }
     let removed = image::prune(engine, &images).await.map_err(told)?;
+    note(engine, Kind::Image, bytes);
     let lines: Vec<String> = removed
         .into_iter()
         .map(|one| match one {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::containerd::Image;
 use crate::engine::Engine;
 use crate::engine::container::Container;
+use crate::engine::event;
 use crate::engine::prune::PruneFilters;
 use crate::error::{Error, Result};
 use crate::image::platform::Platform;
@@ -223,10 +224,13 @@ pub async fn prune(engine: &Engine, images: &[ImageUsage]) -> Result<Vec<Removed
                 _ => {}
             }
             if !is_dangling(name) && !name.starts_with("sha256:") {
-                removed.push(Removed::Untagged(familiar(name)));
+                let name = familiar(name);
+                engine.note(&[event::of_image("untag", &image.id, &name)]);
+                removed.push(Removed::Untagged(name));
             }
         }
         if whole {
+            engine.note(&[event::of_image("delete", &image.id, &image.id)]);
             removed.push(Removed::Deleted(image.id.clone()));
         }
     }
