@@ -15,6 +15,7 @@ mod client;
 mod container;
 mod engine;
 mod faults;
+mod fields;
 mod filter;
 mod harness;
 mod hostile;

@@ -67,7 +67,7 @@ impl MountArgs {
             {
                 return Err(unsupported(&format!("--mount volume-driver={driver}"), NO_DRIVERS));
             }
-            request.mounts.push(mount);
+            request.mounts.push(MountRequest { by_mount: true, ..mount });
         }
         for text in &self.tmpfs {
             request.mounts.push(tmpfs::tmpfs(text).map_err(refused)?);

@@ -8,7 +8,7 @@ use crate::cli::Context;
 use crate::cli::errors::EngineResult;
 use crate::engine::Engine;
 use crate::engine::container::{Container, Origin, Status, list};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::format::Format;
 
 /// Flags of `ps`.
@@ -50,7 +50,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         listing.table = &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Size"];
     }
     let chosen = cx.format(args.format.as_deref(), args.quiet, |file| file.ps_format)?;
-    let format = Format::parse(chosen.as_deref(), args.quiet, listing)?;
+    let format = Format::parse(chosen.as_deref(), args.quiet, listing).map_err(of_template)?;
     let filters = Filters::parse(&args.filter)?;
     let engine = cx.engine().await?;
     let everything = list(&engine).await.told()?;
@@ -81,6 +81,12 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         ))?;
     }
     Ok(0)
+}
+
+/// docker looks at this list's template before it asks for the list, and has words of its own for it.
+fn of_template(error: Error) -> Error {
+    let lead = if error.message.contains(": executing ") { "execute" } else { "parse" };
+    Error { message: error.message.replacen("template parsing error", &format!("failed to {lead} template"), 1), ..error }
 }
 
 fn is_shown(container: &Container) -> bool {

@@ -44,11 +44,11 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
     for warning in args.container.warnings() {
         cx.ui.warn(warning)?;
     }
-    if args.detach && !args.container.lifecycle.attach.is_empty() {
+    let (streams, proxy, detach) = (args.streams()?, args.sig_proxy, args.detach);
+    if detach && !args.container.lifecycle.attach.is_empty() {
         cx.ui.error(&Error::failed(ATTACH_AND_DETACH))?;
         return Err(Error::silent(1));
     }
-    let (streams, proxy, detach) = (args.streams()?, args.sig_proxy, args.detach);
     let keys = create::detach_keys(cx, args.detach_keys.as_deref())?;
     let request = create::with_surroundings(cx, "run", |surroundings| args.into_request(surroundings))?;
     let request = create::with_proxies(cx, request)?;

@@ -199,7 +199,7 @@ mod tests {
             (gpu(0, &["0"]), &["ALL=1", "GPU=0"]),
             (gpu(0, &["1"]), &["GPU=one"]),
         ] {
-            assert_eq!(edits(&paths, &[request.clone()]).unwrap().env, expected, "{request:?}");
+            assert_eq!(edits(&paths, std::slice::from_ref(&request)).unwrap().env, expected, "{request:?}");
         }
         let found = edits(&paths, &[gpu(1, &[])]).unwrap();
         let node = &found.device_nodes[0];
@@ -216,7 +216,7 @@ mod tests {
         let error = edits(&empty, &[gpu(-1, &[])]).unwrap_err();
         assert_eq!(error.message, "could not select device driver \"\" with capabilities: [[gpu]]");
         let named = NamedDevices { driver: "cdi".into(), ids: vec!["a.com/b=c".into()], ..NamedDevices::default() };
-        let error = edits(&paths, &[named.clone()]).unwrap_err();
+        let error = edits(&paths, std::slice::from_ref(&named)).unwrap_err();
         assert!(error.message.ends_with("unresolvable CDI devices a.com/b=c"), "{}", error.message);
         std::fs::write(paths[0].join("b.yaml"), "kind: a.com/b").unwrap();
         assert!(edits(&paths, &[named]).unwrap_err().hints[0].contains("only JSON is read"));
