@@ -83,6 +83,50 @@ fn every_row_of_nerdctl_is_true() {
     assert_eq!(missing, Vec::<String>::new());
 }
 
+#[test]
+fn every_command_has_examples() {
+    let mut without = Vec::new();
+    walk(&super::command("wharfie"), &mut |path, command| {
+        let told = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let leads = ["Example:\n", "Examples:\n"].iter().any(|lead| told.contains(lead));
+        let calls = told.lines().filter(|line| line.contains("wharfie ")).count();
+        // A family's examples are those of its verbs.
+        if !command.has_subcommands() && !(leads && calls > 0) {
+            without.push(path.to_owned());
+        }
+    });
+    assert_eq!(without, Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_flag_or_verb_suggests_the_right_one() {
+    for (line, suggestion) in [
+        ("ps --fromat x", "'--format'"),
+        ("stop --tiemout 3 web", "'--timeout'"),
+        ("exec --interactiv web sh", "'--interactive'"),
+        ("images --digest", "'--digests'"),
+        ("logs --folow web", "'--follow'"),
+    ] {
+        let arguments = std::iter::once("wharfie").chain(line.split(' ')).map(Into::into).collect();
+        let Err(super::commands::Stop::Error(error)) = super::commands::parse("wharfie", arguments) else {
+            panic!("{line} is understood");
+        };
+        assert!(error.hints.iter().any(|hint| hint.contains(suggestion)), "{line}: {error:?}");
+    }
+}
+
+/// Every visible command below `root`, with its words.
+fn walk(root: &Command, visit: &mut dyn FnMut(&str, &Command)) {
+    fn below(path: &str, command: &Command, visit: &mut dyn FnMut(&str, &Command)) {
+        for next in command.get_subcommands().filter(|next| !next.is_hide_set()) {
+            let path = format!("{path} {}", next.get_name());
+            visit(&path, next);
+            below(&path, next, visit);
+        }
+    }
+    below(root.get_name(), root, visit);
+}
+
 /// The rows that are neither here nor refused by name.
 fn missing(table: &str, program: &str, least_columns: usize) -> Vec<String> {
     let tree = super::command(program);

@@ -176,6 +176,8 @@ pub struct MountRequest {
     pub target: String,
     /// Mounted read-only.
     pub read_only: bool,
+    /// Written as `--mount`, not as `-v` or `--tmpfs`.
+    pub by_mount: bool,
     /// Whether a missing bind source is made (`-v`) or is an error (`--mount`).
     pub create_source: bool,
     /// `rprivate`, `rshared`, …

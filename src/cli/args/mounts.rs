@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[command(next_help_heading = "Mounts")]
 pub struct MountArgs {
     /// Bind mount a volume
-    #[arg(short, long, value_name = "list")]
+    #[arg(short, long, value_name = "list", add = crate::cli::names::volumes())]
     pub volume: Vec<String>,
     /// Attach a filesystem mount to the container
     #[arg(long, value_name = "mount")]
@@ -22,7 +22,7 @@ pub struct MountArgs {
     #[arg(long, value_name = "list")]
     pub tmpfs: Vec<String>,
     /// Mount volumes from the specified container(s)
-    #[arg(long, value_name = "list")]
+    #[arg(long, value_name = "list", add = crate::cli::names::containers())]
     pub volumes_from: Vec<String>,
     /// Optional volume driver for the container
     #[arg(long, value_name = "string")]
@@ -67,7 +67,7 @@ impl MountArgs {
             {
                 return Err(unsupported(&format!("--mount volume-driver={driver}"), NO_DRIVERS));
             }
-            request.mounts.push(mount);
+            request.mounts.push(MountRequest { by_mount: true, ..mount });
         }
         for text in &self.tmpfs {
             request.mounts.push(tmpfs::tmpfs(text).map_err(refused)?);

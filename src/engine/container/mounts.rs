@@ -139,9 +139,9 @@ fn one(engine: &Engine, id: &str, mount: &MountRequest, rootfs: &Rootfs) -> Resu
 
 /// docker's column: the options of `-v` as written; volumes with a name are relabelled unless told otherwise.
 fn mode(mount: &MountRequest) -> String {
-    let by_flag = mount.kind == MountKind::Bind && mount.create_source;
+    let by_flag = mount.kind == MountKind::Bind && !mount.by_mount;
     let mut options: Vec<String> = Vec::new();
-    if mount.read_only && (by_flag || mount.kind == MountKind::Volume) {
+    if mount.read_only && !mount.by_mount {
         options.push("ro".into());
     }
     options.extend(mount.selinux.map(String::from));

@@ -88,7 +88,7 @@ fn ours() -> (Container, Record) {
                 read_only: true,
                 ..MountRequest::default()
             },
-            MountRequest { source: "/h".into(), target: "/d".into(), ..MountRequest::default() },
+            MountRequest { source: "/h".into(), target: "/d".into(), by_mount: true, ..MountRequest::default() },
             MountRequest { kind: MountKind::Volume, target: "/v".into(), ..MountRequest::default() },
             MountRequest {
                 kind: MountKind::Tmpfs,
