@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Environment;
 use super::errors::{invalid, parse_one, refused, unsupported};
-use super::parse::{mount, number, size, tmpfs, volume};
+use super::parse::{mount, number, path, size, tmpfs, volume};
 use crate::oci::request::{ContainerRequest, MountKind, MountRequest};
 use crate::{Error, Result};
 
@@ -33,6 +33,9 @@ pub struct MountArgs {
     /// Mount the container's root filesystem as read only
     #[arg(long)]
     pub read_only: bool,
+    /// The first argument is not an image but the path of a directory, used as the root file system
+    #[arg(long)]
+    pub rootfs: bool,
     /// Size of /dev/shm
     #[arg(long, value_name = "bytes")]
     pub shm_size: Option<String>,
@@ -83,6 +86,10 @@ impl MountArgs {
         }
         for text in &self.volumes_from {
             volume::check_volumes_from(text).map_err(refused)?;
+        }
+        if self.rootfs {
+            request.rootfs = true;
+            request.image = path::absolute(&request.image, directory);
         }
         request.volumes_from = self.volumes_from;
         request.read_only = self.read_only;
