@@ -13,6 +13,7 @@
 //! | [`net`] | links, addresses, rules, ports |
 //! | [`oci`] | pure: request and image configuration to runtime specification |
 //! | [`output`] | the terminal: tables, templates, units, progress |
+//! | [`journal`] | what has happened, in docker's words |
 //! | [`config`], [`store`], [`sys`] | files and environment, locks and atomic writes, system calls |
 
 pub mod cli;
@@ -21,6 +22,7 @@ pub mod containerd;
 pub mod engine;
 pub mod error;
 pub mod image;
+pub mod journal;
 pub mod monitor;
 pub mod net;
 pub mod oci;

@@ -49,6 +49,8 @@ pub enum Verb {
     /// Manage this program's own state
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     System(system::Verb),
+    /// Get real time events from the server
+    Events(system::events::Args),
     /// Show the versions of this program, containerd and the runtime
     Version(system::version::Args),
     /// Show what this machine's containerd is and has
@@ -79,6 +81,14 @@ pub enum ContainerVerb {
     Restart(container::restart::Args),
     /// Kill one or more running containers
     Kill(container::kill::Args),
+    /// Pause all processes within one or more containers
+    Pause(container::pause::Args),
+    /// Unpause all processes within one or more containers
+    Unpause(container::pause::UnpauseArgs),
+    /// Rename a container
+    Rename(container::rename::Args),
+    /// Update configuration of one or more containers
+    Update(Box<container::update::Args>),
     /// Remove one or more containers
     Rm(container::remove::Args),
     /// List containers
@@ -91,8 +101,12 @@ pub enum ContainerVerb {
     Attach(container::attach::Args),
     /// Block until one or more containers stop, then print their exit codes
     Wait(container::wait::Args),
+    /// Execute the health check command in a container
+    Healthcheck(container::healthcheck::Args),
     /// Display the running processes of a container
     Top(container::top::Args),
+    /// Display a live stream of container(s) resource usage statistics
+    Stats(container::stats::Args),
     /// List port mappings or a specific mapping for the container
     Port(container::port::Args),
     /// Copy files/folders between a container and the local filesystem
@@ -115,6 +129,8 @@ pub enum ContainerFamily {
     List(container::list::Args),
     /// Display detailed information on one or more containers
     Inspect(container::inspect::ContainerArgs),
+    /// Remove all stopped containers
+    Prune(container::prune::Args),
     #[command(external_subcommand)]
     Unknown(Vec<String>),
 }
@@ -159,6 +175,8 @@ pub enum ImageFamily {
     Rm(image::rmi::Args),
     /// Display detailed information on one or more images
     Inspect(image::inspect::Args),
+    /// Remove unused images
+    Prune(image::prune::Args),
     #[command(external_subcommand)]
     Unknown(Vec<String>),
 }
@@ -204,12 +222,14 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         }
         Verb::Containers(ContainerFamily::List(args)) => container::list::run(args, cx).await,
         Verb::Containers(ContainerFamily::Inspect(args)) => container::inspect::run_container(args, cx).await,
+        Verb::Containers(ContainerFamily::Prune(args)) => container::prune::run(args, cx).await,
         Verb::Containers(ContainerFamily::Unknown(words)) => unknown(cx, Some("container"), &words),
         Verb::Inspect(args) => container::inspect::run(args, cx).await,
         Verb::Image(verb) => dispatch_image(verb, cx).await,
         Verb::Images(verb) => dispatch_image_family(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::System(verb) => system::run(verb, cx).await,
+        Verb::Events(args) => system::events::run(args, cx).await,
         Verb::Version(args) => system::version::run(args, cx).await,
         Verb::Info(args) => system::info::run(args, cx).await,
         Verb::Completion(args) => system::completion::run(args, cx),
@@ -227,13 +247,19 @@ async fn dispatch_container(verb: ContainerVerb, cx: &mut Context<'_>) -> Result
         ContainerVerb::Stop(args) => container::stop::run(args, cx).await,
         ContainerVerb::Restart(args) => container::restart::run(args, cx).await,
         ContainerVerb::Kill(args) => container::kill::run(args, cx).await,
+        ContainerVerb::Pause(args) => container::pause::run(args, cx).await,
+        ContainerVerb::Unpause(args) => container::pause::run_unpause(args, cx).await,
+        ContainerVerb::Rename(args) => container::rename::run(args, cx).await,
+        ContainerVerb::Update(args) => container::update::run(*args, cx).await,
         ContainerVerb::Rm(args) => container::remove::run(args, cx).await,
         ContainerVerb::Ps(args) => container::list::run(args, cx).await,
         ContainerVerb::Logs(args) => container::logs::run(args, cx).await,
         ContainerVerb::Exec(args) => container::exec::run(*args, cx).await,
         ContainerVerb::Attach(args) => container::attach::run(args, cx).await,
         ContainerVerb::Wait(args) => container::wait::run(args, cx).await,
+        ContainerVerb::Healthcheck(args) => container::healthcheck::run(args, cx).await,
         ContainerVerb::Top(args) => container::top::run(args, cx).await,
+        ContainerVerb::Stats(args) => container::stats::run(args, cx).await,
         ContainerVerb::Port(args) => container::port::run(args, cx).await,
         ContainerVerb::Cp(args) => container::cp::run(args, cx).await,
         ContainerVerb::Export(args) => container::export::run(args, cx).await,
@@ -264,6 +290,7 @@ async fn dispatch_image_family(verb: ImageFamily, cx: &mut Context<'_>) -> Resul
         ImageFamily::Tag(args) => image::tag::run(args, cx).await,
         ImageFamily::Rm(args) => image::rmi::run(args, cx).await,
         ImageFamily::Inspect(args) => image::inspect::run(args, cx).await,
+        ImageFamily::Prune(args) => image::prune::run(args, cx).await,
         ImageFamily::Unknown(words) => unknown(cx, Some("image"), &words),
     }
 }

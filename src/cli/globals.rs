@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args};
 
+use super::foreign::ForeignGlobals;
 use super::names;
 use crate::config::environment::Environment;
 use crate::config::{Config, file};
@@ -68,11 +69,15 @@ pub struct Globals {
     /// Print version information and quit
     #[arg(short = 'v', long, action = ArgAction::SetTrue)]
     pub version: bool,
+    /// What docker and nerdctl have beside these
+    #[command(flatten)]
+    pub foreign: ForeignGlobals,
 }
 
 impl Globals {
     /// Flags over environment over file over defaults.
     pub fn settle(&self, environment: &Environment) -> Result<Config> {
+        self.foreign.check()?;
         let (toml, docker_config) = match &self.config {
             Some(path) if path.extension().is_some_and(|extension| extension == "toml") => {
                 (Some(path.clone()), None)
@@ -134,6 +139,14 @@ impl Globals {
             docker_config: docker_config
                 .or_else(|| variable("DOCKER_CONFIG").map(PathBuf::from))
                 .unwrap_or_else(|| environment.home().join(".docker")),
+            cdi_spec_dirs: match self.foreign.cdi_spec_dirs.as_slice() {
+                [] => file.cdi_spec_dirs.unwrap_or_else(|| vec!["/etc/cdi".into(), "/var/run/cdi".into()]),
+                given => given.to_vec(),
+            },
+            host_gateway: match self.foreign.host_gateway_ip {
+                Some(address) => Some(address),
+                None => variable("NERDCTL_HOST_GATEWAY_IP").and_then(|address| address.parse().ok()),
+            },
             debug: self.debug || self.log_level.as_deref() == Some("debug") || file.debug.unwrap_or(false),
             insecure_registry: self.insecure_registry || file.insecure_registry.unwrap_or(false),
             runtime: file.runtime.unwrap_or_else(|| "io.containerd.runc.v2".into()),

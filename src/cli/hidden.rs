@@ -1,10 +1,10 @@
-//! Modes that nobody types: this program as a container's monitor, and as what a monitor starts at the end.
+//! Modes that nobody types: this program as a container's monitor, and as what a monitor starts at the end and for health checks.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::engine::container::aftermath;
-use crate::monitor::{self, AFTERMATH_ARGUMENT, MONITOR_ARGUMENT};
+use crate::engine::container::{aftermath, health};
+use crate::monitor::{self, AFTERMATH_ARGUMENT, HEALTH_ARGUMENT, MONITOR_ARGUMENT};
 
 /// Run the hidden mode that `arguments` ask for. None when they ask for none.
 pub fn run(arguments: &[OsString]) -> Option<u8> {
@@ -12,6 +12,7 @@ pub fn run(arguments: &[OsString]) -> Option<u8> {
     match arguments.get(1)?.to_str()? {
         MONITOR_ARGUMENT => Some(monitor::run(path, &aftermath::disconnect)),
         AFTERMATH_ARGUMENT => Some(aftermath::run(path)),
+        HEALTH_ARGUMENT => Some(health::run(path)),
         _ => None,
     }
 }

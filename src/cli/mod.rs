@@ -6,11 +6,15 @@ mod container;
 mod context;
 mod errors;
 mod exit;
+mod foreign;
 mod globals;
 mod hidden;
 mod image;
+#[cfg(test)]
+mod inventory;
 mod names;
 mod namespace;
+mod prune;
 mod stream;
 mod system;
 mod unbuilt;

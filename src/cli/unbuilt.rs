@@ -26,10 +26,6 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
         &["login", "logout", "push", "search", "manifest", "history"],
         "this registry verb comes in a later version",
     ),
-    (
-        &["stats", "update", "rename", "pause", "unpause", "events"],
-        "this container verb comes in a later version",
-    ),
     (&["pod", "debug", "doctor", "cri", "ctr"], "the Kubernetes node verbs come in a later version"),
 ];
 

@@ -33,6 +33,8 @@ pub struct File {
     pub insecure_registry: Option<bool>,
     /// `--hosts-dir`.
     pub hosts_dir: Option<Vec<PathBuf>>,
+    /// `--cdi-spec-dirs`.
+    pub cdi_spec_dirs: Option<Vec<PathBuf>>,
     /// The default of `run --runtime`.
     pub runtime: Option<String>,
 }
@@ -79,7 +81,7 @@ fn parse(path: &Path, content: &str, strict: bool) -> Result<File> {
     table.try_into().map_err(wrong)
 }
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "debug",
     "address",
     "namespace",
@@ -89,6 +91,7 @@ const KEYS: [&str; 10] = [
     "data_root",
     "insecure_registry",
     "hosts_dir",
+    "cdi_spec_dirs",
     "runtime",
 ];
 

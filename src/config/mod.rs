@@ -1,11 +1,13 @@
 //! What the user, the environment and the configuration files say: read once, here and nowhere else.
 
 pub mod credentials;
+pub mod docker;
 pub mod environment;
 pub mod file;
 pub mod hosts;
 pub mod paths;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The settled global settings of one command: flags over environment over file over defaults.
@@ -33,6 +35,10 @@ pub struct Config {
     pub hosts_dirs: Vec<PathBuf>,
     /// The directory of docker's config.json.
     pub docker_config: PathBuf,
+    /// The directories of vendors' device specifications.
+    pub cdi_spec_dirs: Vec<PathBuf>,
+    /// What `host-gateway` stands for; None is the network's gateway.
+    pub host_gateway: Option<IpAddr>,
     /// `--debug` or `--log-level debug`: say on stderr what is done.
     pub debug: bool,
     /// Registries over plain HTTP or with an unverified certificate are allowed.

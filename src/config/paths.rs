@@ -6,6 +6,9 @@ use sha2::{Digest, Sha256};
 
 use super::Config;
 
+/// Where the journal takes messages.
+pub const JOURNALD: &str = "/run/systemd/journal/socket";
+
 /// The directories of one containerd (known by its socket) and one namespace.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -67,6 +70,11 @@ impl Paths {
     /// Journals of what is being made, see `store::pending`.
     pub fn pending(&self) -> PathBuf {
         self.namespace().join("pending")
+    }
+
+    /// The journal of what has happened, see `journal`.
+    pub fn events(&self) -> PathBuf {
+        self.namespace().join("events")
     }
 
     /// Lock files.

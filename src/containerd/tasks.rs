@@ -79,6 +79,8 @@ const DELETION: Duration = Duration::from_secs(30);
 
 /// The type of an OCI process in Go's typeurl registry.
 const PROCESS_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/Process";
+/// The same of limits.
+const RESOURCES_TYPE: &str = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
 
 impl Client {
     /// Start the shim and make the container's init process, not yet running. Returns its process id.
@@ -227,7 +229,21 @@ impl Client {
 
     /// Freeze every process of the container.
     pub async fn pause(&self, id: &str) -> Result<()> {
-        self.tasks_api().pause(self.request(api::PauseTaskRequest { container_id: id.into() })).await?;
+        let mut request = self.request(api::PauseTaskRequest { container_id: id.into() });
+        request.set_timeout(ANSWER);
+        self.tasks_api().pause(request).await?;
+        Ok(())
+    }
+
+    /// Change the limits of a running container: `resources` is the specification's LinuxResources as JSON.
+    pub async fn update_task(&self, id: &str, resources: Vec<u8>) -> Result<()> {
+        let mut request = self.request(api::UpdateTaskRequest {
+            container_id: id.into(),
+            resources: Some(prost_types::Any { type_url: RESOURCES_TYPE.into(), value: resources }),
+            ..api::UpdateTaskRequest::default()
+        });
+        request.set_timeout(ANSWER);
+        self.tasks_api().update(request).await?;
         Ok(())
     }
 
@@ -248,7 +264,15 @@ impl Client {
         Ok(reply.into_inner().processes.into_iter().map(|process| process.pid).collect())
     }
 
-    fn tasks_api(&self) -> api::tasks_client::TasksClient<tonic::transport::Channel> {
+    /// The ids of the processes that were added to the task and run. Only runc's shims tell.
+    pub async fn execs(&self, id: &str) -> Result<Vec<String>> {
+        let request = self.request(api::ListPidsRequest { container_id: id.into() });
+        let reply = self.tasks_api().list_pids(request).await?.into_inner();
+        let details = reply.processes.into_iter().filter_map(|process| process.info);
+        Ok(details.filter_map(|any| exec_id(&any.value)).collect())
+    }
+
+    pub(super) fn tasks_api(&self) -> api::tasks_client::TasksClient<tonic::transport::Channel> {
         api::tasks_client::TasksClient::new(self.channel.clone()).max_decoding_message_size(LARGEST_MESSAGE)
     }
 }
@@ -262,6 +286,15 @@ impl Mount {
             options: self.options.clone(),
         }
     }
+}
+
+/// `exec_id`, field 1 of containerd.runc.v1.ProcessDetails.
+fn exec_id(message: &[u8]) -> Option<String> {
+    const EXEC_ID: u8 = 1 << 3 | 2;
+    let [EXEC_ID, length, rest @ ..] = message else { return None };
+    // No id is long enough for a second byte of length.
+    let text = rest.get(..usize::from(*length).min(127))?;
+    String::from_utf8(text.to_vec()).ok().filter(|id| !id.is_empty())
 }
 
 fn from_api(process: types::v1::Process) -> Task {

@@ -2,8 +2,11 @@
 //! the terminal, never exits, so that an API server can stand on it beside the cli.
 
 pub mod container;
+pub mod disk;
+pub mod event;
 pub mod image;
 pub mod namespace;
+pub mod prune;
 pub mod system;
 pub mod volume;
 

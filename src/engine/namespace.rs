@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::Engine;
 use crate::containerd::{Client, Code};
 use crate::error::{Error, Result};
+use crate::journal::Journal;
 
 /// A namespace and how much is in it.
 #[derive(Debug, Clone, Serialize)]
@@ -77,6 +78,7 @@ pub async fn remove(engine: &Engine, name: &str, cgroup: bool) -> Result<()> {
         remove_cgroups(name)?;
     }
     let paths = engine.paths.with_namespace(name);
+    Journal::new(&paths.events()).remove();
     forget(&paths.namespace(), &["containers", "volumes", "pending", "locks"])
 }
 

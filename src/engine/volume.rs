@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Engine;
+use super::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Lock, make_directory, read_bounded, write_atomic};
 
@@ -26,6 +26,23 @@ pub struct Volume {
     pub made_for: String,
     /// When it was made.
     pub created_at: Option<Timestamp>,
+}
+
+/// The names of the volumes of this namespace, in their order. Half-made ones are none.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn names(engine: &Engine) -> Result<Vec<String>> {
+    let directory = engine.paths.volumes();
+    let entries = match std::fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(Error::io("read", &directory, cause)),
+    };
+    let named = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = named.filter(|name| data(engine, name).is_dir()).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// The directory of a volume's content.
@@ -65,6 +82,7 @@ pub fn ensure(engine: &Engine, volume: &Volume, fill: &dyn Fn(&Path) -> Result<(
             // The first failure is what the user must know.
             let _ = remove(engine, &volume.name);
         }
+        engine.note(&[event::of_volume("create", &volume.name)]);
         return made;
     }
 }
@@ -117,7 +135,13 @@ pub fn get(engine: &Engine, name: &str) -> Result<Volume> {
 /// Remove a volume and its content; one that is not there is fine.
 pub fn remove(engine: &Engine, name: &str) -> Result<()> {
     check_name(name)?;
-    remove_all(&engine.paths.volumes().join(name))
+    let directory = engine.paths.volumes().join(name);
+    let was_there = directory.join("_data").exists();
+    remove_all(&directory)?;
+    if was_there {
+        engine.note(&[event::of_volume("destroy", name)]);
+    }
+    Ok(())
 }
 
 fn remove_all(directory: &Path) -> Result<()> {

@@ -6,6 +6,7 @@ pub mod aftermath;
 mod arrival;
 pub mod client;
 pub mod frame;
+pub mod health;
 pub mod log;
 pub mod program;
 pub mod reader;
@@ -21,7 +22,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::net::{Connection, Networks};
-use crate::oci::request::{LogConfig, RestartPolicy};
+use crate::oci::request::{HealthCheck, LogConfig, RestartPolicy};
 
 pub use setup::{FAILURE, run};
 pub use spawn::{Starter, spawn};
@@ -36,6 +37,10 @@ pub const MONITOR_ARGUMENT: &str = "__monitor";
 /// The hidden first argument of the process that a monitor starts when its container has ended and
 /// containerd is needed (restart, automatic removal); the second is the path of a [`Duty`].
 pub const AFTERMATH_ARGUMENT: &str = "__aftermath";
+
+/// The hidden first argument of the process that a monitor starts for each check of its container's health; the
+/// second is the path of a [`Duty`].
+pub const HEALTH_ARGUMENT: &str = "__healthcheck";
 
 /// What a monitor has to know, written as `monitor.json` in the container's directory before each start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,10 +75,16 @@ pub struct Duty {
     /// What every log entry carries as `attrs`: see [`log::attributes::select`].
     #[serde(default)]
     pub log_attributes: BTreeMap<String, String>,
+    /// Where the log driver sends messages, where it does.
+    #[serde(default)]
+    pub log_target: Option<log::remote::Target>,
     /// When to start again.
     pub restart: RestartPolicy,
     /// Remove the container when it ends.
     pub auto_remove: bool,
+    /// How its health is checked, where it is.
+    #[serde(default)]
+    pub health: Option<HealthCheck>,
     /// What to take down when the container ends.
     pub connection: Option<Connection>,
     /// Where the networks are kept.

@@ -58,11 +58,12 @@ impl Networks {
         (namespace, firewall, mapped): (&File, &Firewall, &[Publish]),
         connection: &mut Connection,
     ) -> Result<()> {
+        let interfaces = super::endpoint::interfaces(&wish.endpoints)?;
         for (number, (network, join)) in networks.iter().zip(&wish.endpoints).enumerate() {
             let request = SetUp {
                 owner: &wish.owner,
                 join,
-                interface: &format!("eth{number}"),
+                interface: &interfaces[number],
                 first: number == 0,
                 firewall,
                 namespace,
@@ -72,6 +73,7 @@ impl Networks {
             let endpoint = driver::of(self, network)
                 .set_up(&request)
                 .map_err(|error| error.context(format!("connect to the network {}", network.name)))?;
+            super::endpoint::finish(namespace, join, &endpoint.interface)?;
             connection.endpoints.push(endpoint);
         }
         connection.forwarding_switched_on = sysctl::forward_ipv4()?;
@@ -152,6 +154,7 @@ impl Networks {
         let concrete = |port: &PublishedPort| Publish {
             host_ip: Some(port.host_ip).filter(|address| !address.is_unspecified()),
             host_port: Some(port.host_port),
+            host_port_last: None,
             container_port: port.container_port,
             protocol: port.protocol,
         };

@@ -7,6 +7,7 @@ pub mod cni;
 mod connect;
 mod conntrack;
 mod driver;
+mod endpoint;
 mod firewall;
 mod known;
 mod link;
@@ -74,6 +75,12 @@ pub struct Join {
     pub ipv6: Option<IpAddr>,
     /// A fixed hardware address, `aa:bb:…`.
     pub mac: Option<String>,
+    /// Further addresses, which hold on this link alone.
+    pub link_local: Vec<IpAddr>,
+    /// The interface's name; None is `eth` and a number.
+    pub interface: Option<String>,
+    /// `net.ipv4.conf.IFNAME.x=1`: the interface's settings.
+    pub sysctls: Vec<String>,
 }
 
 /// One port to publish.
@@ -83,6 +90,8 @@ pub struct Publish {
     pub host_ip: Option<IpAddr>,
     /// None means a free one.
     pub host_port: Option<u16>,
+    /// The last one of a range that begins with `host_port`, of which a free one is taken.
+    pub host_port_last: Option<u16>,
     /// The port in the container.
     pub container_port: u16,
     /// The protocol.

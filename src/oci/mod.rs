@@ -1,9 +1,11 @@
 //! Pure: a request and an image configuration go in, a runtime specification comes out. No I/O.
 
 pub mod capabilities;
+pub mod cdi;
 pub mod cgroups;
 pub mod devices;
 pub mod exec;
+pub mod health;
 pub mod mounts;
 pub mod namespaces;
 pub mod process;
@@ -12,7 +14,9 @@ pub mod resources;
 pub mod seccomp;
 mod seccomp_rules;
 pub mod spec;
+pub mod special;
 pub mod tmpfs;
+pub mod update;
 pub mod user;
 
 use crate::{Error, Result};

@@ -4,8 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use super::health::HealthCheck;
 
 /// One container's settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -79,6 +82,57 @@ pub struct ContainerRequest {
     pub cgroup_parent: Option<String>,
     /// `--detach-keys`, as written.
     pub detach_keys: Option<String>,
+    /// `--health-*`; from its creation on, completed with what the image says.
+    pub health: Option<HealthCheck>,
+    /// `--link`, as written; the container's name an id once created.
+    pub links: Vec<Link>,
+    /// What only nerdctl has a flag for.
+    pub special: Special,
+}
+
+/// `--link CONTAINER[:ALIAS]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Link {
+    /// The other container: as the user named it, its id once created.
+    pub container: String,
+    /// Its name, without a slash: known once created.
+    pub name: String,
+    /// The name by which this container knows it.
+    pub alias: String,
+}
+
+/// Settings that docker has no flag for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Special {
+    /// `--umask`: mode bits that new files do not get.
+    pub umask: Option<u32>,
+    /// `--init-binary`: a path, or a name on PATH.
+    pub init_binary: Option<String>,
+    /// `--rdt-class`: the class of service for Intel's resource director.
+    pub rdt_class: Option<String>,
+    /// `--cgroup-conf`: files of the unified hierarchy and what is written into them.
+    pub unified: BTreeMap<String, String>,
+    /// `--systemd`.
+    pub systemd: Systemd,
+    /// `--pidfile`: written at each start.
+    pub pidfile: Option<PathBuf>,
+    /// `--cidfile`, as written, for `inspect`.
+    pub cidfile: String,
+}
+
+/// Whether a container is made for systemd as its first process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Systemd {
+    /// No.
+    #[default]
+    Never,
+    /// Where its command is systemd or an init.
+    Detect,
+    /// Whatever its command is.
+    Always,
 }
 
 /// docker's `--restart`.
@@ -124,6 +178,8 @@ pub struct MountRequest {
     pub target: String,
     /// Mounted read-only.
     pub read_only: bool,
+    /// Written as `--mount`, not as `-v` or `--tmpfs`.
+    pub by_mount: bool,
     /// Whether a missing bind source is made (`-v`) or is an error (`--mount`).
     pub create_source: bool,
     /// `rprivate`, `rshared`, …
@@ -223,6 +279,14 @@ pub struct EndpointRequest {
     pub mac: Option<String>,
     /// `--network-alias`.
     pub aliases: Vec<String>,
+    /// Further addresses that hold on this link alone.
+    pub link_local: Vec<IpAddr>,
+    /// The interface's name in the container; None is `eth` and a number.
+    pub interface: Option<String>,
+    /// `net.ipv4.conf.IFNAME.x=1`: settings of the interface, docker's endpoint.sysctls.
+    pub sysctls: Vec<String>,
+    /// The network of the highest number has the default route.
+    pub gateway_priority: i64,
 }
 
 /// One published port.
@@ -232,6 +296,9 @@ pub struct PortRequest {
     pub host_ip: Option<IpAddr>,
     /// The host's port; None means a free one.
     pub host_port: Option<u16>,
+    /// The last one of a range that begins with `host_port`, of which a free one is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_port_last: Option<u16>,
     /// The port in the container.
     pub container_port: u16,
     /// tcp, udp or sctp.
@@ -315,6 +382,24 @@ pub struct Resources {
     pub devices: Vec<DeviceRequest>,
     /// `--device-cgroup-rule`, as written (`c 13:* rwm`).
     pub device_cgroup_rules: Vec<String>,
+    /// `--gpus` and `--device vendor.com/class=name`: devices by their names in the container device interface.
+    pub device_requests: Vec<NamedDevices>,
+}
+
+/// docker's DeviceRequest: devices that a driver finds by name or by number.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NamedDevices {
+    /// `cdi`, `nvidia`, or empty for whichever can.
+    pub driver: String,
+    /// How many; -1 is all, 0 where they are named.
+    pub count: i64,
+    /// Their names.
+    pub ids: Vec<String>,
+    /// What they must be able to do: alternatives of sets.
+    pub capabilities: Vec<Vec<String>>,
+    /// The driver's own options.
+    pub options: BTreeMap<String, String>,
 }
 
 /// `--device host[:container[:rwm]]`.
@@ -346,6 +431,8 @@ pub struct Security {
     pub no_new_privileges: bool,
     /// `--security-opt systempaths=unconfined`: nothing masked, nothing read-only.
     pub system_paths_unconfined: bool,
+    /// `--security-opt writable-cgroups`: its own control groups can be changed from within.
+    pub writable_cgroups: bool,
     /// Every `--security-opt` as written, for `inspect`.
     pub options: Vec<String>,
 }

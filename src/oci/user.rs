@@ -92,7 +92,12 @@ pub fn resolve(
         (None, None) => {}
     }
     for added in group_add {
-        supplementary.push(find_group(groups, &Wanted::parse(added)?)?);
+        // docker's own spelling of this one.
+        let capital = |error: Error| Error {
+            message: error.message.replacen("unable to find", "Unable to find", 1),
+            ..error
+        };
+        supplementary.push(find_group(groups, &Wanted::parse(added)?).map_err(capital)?);
     }
     let mut seen = HashSet::new();
     let every = std::iter::once(resolved.gid).chain(supplementary);
@@ -278,7 +283,7 @@ huge:x:99999999999:other
         assert_eq!(add(&["docker", "5", "999", "wheel"]).unwrap().additional_gids, [0, 999, 5, 10]);
         assert_eq!(
             add(&["none"]).unwrap_err().message,
-            "unable to find group none: no matching entries in group file"
+            "Unable to find group none: no matching entries in group file"
         );
     }
 

@@ -132,12 +132,17 @@ impl<T> Format<T> {
 
     /// Writes all rows to stdout, below their titles in a table. After an error in a template nothing is written.
     pub fn write<'r>(&self, ui: &mut Ui, rows: impl IntoIterator<Item = &'r T>) -> Result<()> {
+        ui.print(self.text(rows)?)
+    }
+
+    /// What [`Format::write`] writes.
+    pub fn text<'r>(&self, rows: impl IntoIterator<Item = &'r T>) -> Result<String> {
         let mut text = self.header();
         for row in rows {
             self.append(row, &mut text)?;
             text.push('\n');
         }
-        ui.print(if self.is_table() { table::align(&text) } else { text })
+        Ok(if self.is_table() { table::align(&text) } else { text })
     }
 
     /// One row without a newline and unaligned, for what comes as a stream.
@@ -162,7 +167,8 @@ impl<T> Format<T> {
             Form::Template { template, shape, fields, .. } => {
                 let entries = self.values(row, |name| fields.uses(name));
                 let methods = RowMethods { listing: &self.listing, row, entries: &entries };
-                template.execute(Val::record(&entries, shape, &methods), Options::default(), out)?;
+                let data = Val::record(&entries, shape, &methods);
+                template.execute(data, Options::default(), out)?;
             }
         }
         Ok(())

@@ -141,6 +141,8 @@ pub(super) mod tests {
             cni_data_dir: PathBuf::new(),
             hosts_dirs,
             docker_config: PathBuf::from("/nonexistent"),
+            cdi_spec_dirs: Vec::new(),
+            host_gateway: None,
             debug: false,
             insecure_registry,
             runtime: "io.containerd.runc.v2".into(),

@@ -60,10 +60,23 @@ impl Lock {
         let file = open(path, OFlags::RDWR | OFlags::CREATE)?;
         attempt(file, path)
     }
+
+    /// The file's lock, together with others that share it, if nobody has it alone at this moment.
+    ///
+    /// # Errors
+    /// Names the path and what failed.
+    pub fn try_shared_file(path: &Path) -> Result<Option<Self>> {
+        let file = open(path, OFlags::RDWR | OFlags::CREATE)?;
+        attempt_to(file, path, FlockOperation::NonBlockingLockShared)
+    }
 }
 
 fn attempt(file: OwnedFd, path: &Path) -> Result<Option<Lock>> {
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+    attempt_to(file, path, FlockOperation::NonBlockingLockExclusive)
+}
+
+fn attempt_to(file: OwnedFd, path: &Path, operation: FlockOperation) -> Result<Option<Lock>> {
+    match rustix::fs::flock(&file, operation) {
         Ok(()) => Ok(Some(Lock { file })),
         Err(Errno::WOULDBLOCK) => Ok(None),
         Err(cause) => Err(Error::io("lock", path, cause)),

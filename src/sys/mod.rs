@@ -13,5 +13,6 @@ pub mod process;
 pub mod rootfs;
 pub mod signal;
 pub mod terminal;
+pub mod traffic;
 pub mod tree;
 pub mod view;

@@ -161,7 +161,8 @@ fn of_namespace(directory: &Path) -> Vec<String> {
     let mut things = Vec::new();
     for entry in entries(directory) {
         match name(&entry) {
-            "locks" => {}
+            // The journal of what has happened outlives what it tells of.
+            "locks" | "events" => {}
             "containers" | "pending" | "volumes" => {
                 things.extend(entries(&entry).iter().map(|inner| seen("directory", inner)));
             }

@@ -11,9 +11,12 @@
 )]
 
 mod call;
+mod client;
 mod container;
+mod cri;
 mod engine;
 mod faults;
+mod fields;
 mod filter;
 mod harness;
 mod hostile;
@@ -24,5 +27,6 @@ mod registry;
 mod rooms;
 mod setup;
 mod smoke;
+mod system;
 mod terminal;
 mod world;

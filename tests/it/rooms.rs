@@ -16,7 +16,7 @@ struct Border {
 
 const BORDERS: &[Border] = &[
     Border {
-        words: &["containerd_client", "tonic::", "prost_types"],
+        words: &["containerd_client", "tonic::", "prost::", "prost_types"],
         at_home: &["containerd/", "cri/"],
         reason: "only containerd and cri speak gRPC and know protobuf's types",
     },
@@ -78,7 +78,13 @@ const BORDERS: &[Border] = &[
     },
     Border {
         words: &["block_on"],
-        at_home: &["cli/mod.rs", "engine/container/aftermath.rs", "cli/names.rs", "cli/container/logs.rs"],
+        at_home: &[
+            "cli/mod.rs",
+            "engine/container/aftermath.rs",
+            "engine/container/health/process.rs",
+            "cli/names.rs",
+            "cli/container/logs.rs",
+        ],
         reason: "the runtime is started once, at the top; completion and a followed log ask from a thread of their own",
     },
 ];

@@ -2,12 +2,14 @@
 
 use clap::Args;
 
+use super::errors::refused;
 use super::health::HealthArgs;
 use super::lifecycle::{LifecycleArgs, Streams};
 use super::logging::LoggingArgs;
 use super::metadata::MetadataArgs;
 use super::mounts::MountArgs;
 use super::namespaces::NamespaceArgs;
+use super::nerdctl::NerdctlArgs;
 use super::network::NetworkArgs;
 use super::parse::{keys, name};
 use super::ports::PortArgs;
@@ -17,6 +19,9 @@ use super::security::SecurityArgs;
 use super::{Environment, check_detach_keys};
 use crate::oci::request::{ContainerRequest, NetworkMode};
 use crate::{Error, Result};
+
+/// docker says this of the command line itself: exit code 1.
+pub(crate) const ATTACH_AND_DETACH: &str = "conflicting options: cannot specify both --attach and --detach";
 
 /// Create a new container
 #[derive(Debug, Clone, Default, Args)]
@@ -55,6 +60,9 @@ pub struct ContainerArgs {
     /// How it is checked
     #[command(flatten)]
     pub health: HealthArgs,
+    /// What nerdctl has beyond docker
+    #[command(flatten)]
+    pub nerdctl: NerdctlArgs,
     /// Print usage
     #[arg(long, action = clap::ArgAction::Help, help_heading = "Options")]
     pub help: Option<bool>,
@@ -76,6 +84,12 @@ pub struct RunArgs {
     /// Proxy received signals to the process
     #[arg(long, action = clap::ArgAction::SetFalse)]
     pub sig_proxy: bool,
+    /// With --detach: return when the container is healthy, or runs where it has no health check
+    #[arg(long)]
+    pub wait: bool,
+    /// Give up --wait after this time (seconds, or as in 1m30s)
+    #[arg(long, value_name = "duration")]
+    pub wait_timeout: Option<String>,
     /// What create takes too
     #[command(flatten)]
     pub container: ContainerArgs,
@@ -89,8 +103,14 @@ impl RunArgs {
     pub fn into_request(self, environment: &Environment<'_>) -> Result<ContainerRequest> {
         let check = || {
             check_detach_keys(self.detach_keys.as_deref())?;
+            if !self.wait && self.wait_timeout.is_some() {
+                return Err(Error::usage("--wait-timeout needs --wait"));
+            }
+            if self.wait && !self.detach {
+                return Err(Error::usage("conflicting options: --wait needs --detach"));
+            }
             if self.detach && !self.container.lifecycle.attach.is_empty() {
-                return Err(Error::usage("conflicting options: cannot specify both --attach and --detach"));
+                return Err(Error::failed(ATTACH_AND_DETACH));
             }
             Ok(())
         };
@@ -152,12 +172,13 @@ impl ContainerArgs {
         self.mounts.apply(&mut request, environment)?;
         self.ports.apply(&mut request)?;
         self.process.apply(&mut request, environment)?;
+        self.nerdctl.apply(&mut request)?;
         self.metadata.apply(&mut request, environment)?;
         self.namespaces.apply(&mut request)?;
         self.lifecycle.apply(&mut request, environment)?;
         self.logging.apply(&mut request)?;
         self.security.apply(&mut request, environment)?;
-        self.health.apply()?;
+        self.health.apply(&mut request)?;
         self.network.apply(&mut request)?;
         conflicts(&request)?;
         if !request.rootfs {
@@ -173,6 +194,10 @@ fn conflicts(request: &ContainerRequest) -> Result<()> {
     let named = request.hostname.is_some();
     let message = if request.namespaces.uts.is_some() && named {
         "conflicting options: hostname and the UTS mode"
+    } else if !request.links.is_empty() && network.mode == NetworkMode::Host {
+        "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
+    } else if !request.links.is_empty() && matches!(network.mode, NetworkMode::Container(_)) {
+        "conflicting options: container type network can't be used with links. This would result in undefined behavior"
     } else if !matches!(network.mode, NetworkMode::Container(_)) {
         return Ok(());
     } else if named {
@@ -188,5 +213,5 @@ fn conflicts(request: &ContainerRequest) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::usage(message))
+    Err(refused(message))
 }

@@ -1,9 +1,11 @@
-//! Flags about health checks, which are not built yet: they are parsed, and refused where they ask for one.
+//! Flags about health checks.
 
 use clap::Args;
 
-use super::errors::{parse_one, unsupported};
+use super::errors::parse_one;
 use super::parse::{duration, number};
+use crate::oci::health::SHORTEST;
+use crate::oci::request::{ContainerRequest, HealthCheck};
 use crate::{Error, Result};
 
 /// `--health-cmd` and its kin.
@@ -34,41 +36,53 @@ pub struct HealthArgs {
 }
 
 impl HealthArgs {
-    /// Nothing to fill in: no check ever runs.
+    /// Fills the request's part: what the flags say, before the image is known.
     ///
     /// # Errors
-    /// A value that does not parse, flags that contradict one another, and any flag that asks for a check.
-    pub fn apply(self) -> Result<()> {
-        let values = [
-            (
-                "--health-interval",
-                &self.health_interval,
-                duration::nanoseconds as fn(&str) -> Result<i64, String>,
-            ),
-            ("--health-timeout", &self.health_timeout, duration::nanoseconds),
-            ("--health-retries", &self.health_retries, number::signed),
-            ("--health-start-period", &self.health_start_period, duration::nanoseconds),
-            ("--health-start-interval", &self.health_start_interval, duration::nanoseconds),
-        ];
-        let mut asked =
-            self.health_cmd.as_deref().filter(|command| !command.is_empty()).map(|_| "--health-cmd");
-        let mut negative = None;
-        for (flag, text, parser) in values {
-            let value = parse_one(text.as_deref(), flag, parser)?.unwrap_or_default();
-            if value != 0 {
-                asked = asked.or(Some(flag));
-            }
-            if value < 0 {
-                negative = negative.or(Some(flag));
-            }
+    /// A value that does not parse, and flags that contradict one another.
+    pub fn apply(self, request: &mut ContainerRequest) -> Result<()> {
+        let time = |text: &Option<String>, flag| {
+            parse_one(text.as_deref(), flag, duration::nanoseconds).map(Option::unwrap_or_default)
+        };
+        let mut check = HealthCheck {
+            test: Vec::new(),
+            interval: time(&self.health_interval, "--health-interval")?,
+            timeout: time(&self.health_timeout, "--health-timeout")?,
+            start_period: time(&self.health_start_period, "--health-start-period")?,
+            start_interval: time(&self.health_start_interval, "--health-start-interval")?,
+            retries: parse_one(self.health_retries.as_deref(), "--health-retries", number::signed)?
+                .unwrap_or_default(),
+        };
+        if let Some(line) = self.health_cmd.filter(|line| !line.is_empty()) {
+            check.test = vec!["CMD-SHELL".into(), line];
         }
-        match (asked, negative) {
-            (Some(_), _) if self.no_healthcheck => {
-                Err(Error::usage("--no-healthcheck conflicts with --health-* options"))
+        if self.no_healthcheck {
+            if check != HealthCheck::default() {
+                return Err(Error::usage("--no-healthcheck conflicts with --health-* options"));
             }
-            (_, Some(flag)) => Err(Error::usage(format!("{flag} cannot be negative"))),
-            (Some(flag), None) => Err(unsupported(flag, "wharfie does not run health checks yet")),
-            (None, None) => Ok(()),
+            request.health = Some(HealthCheck::none());
+        } else if check != HealthCheck::default() {
+            verify(&check)?;
+            request.health = Some(check);
         }
+        Ok(())
+    }
+}
+
+/// docker's checks, those of its command line before those of its daemon.
+fn verify(check: &HealthCheck) -> Result<()> {
+    let durations = [
+        ("--health-interval", "Interval", check.interval),
+        ("--health-timeout", "Timeout", check.timeout),
+        ("--health-start-period", "StartPeriod", check.start_period),
+        ("--health-start-interval", "StartInterval", check.start_interval),
+    ];
+    let negative = durations.iter().find(|(_, _, value)| *value < 0).map(|(flag, ..)| *flag);
+    if let Some(flag) = negative.or((check.retries < 0).then_some("--health-retries")) {
+        return Err(Error::usage(format!("{flag} cannot be negative")));
+    }
+    match durations.iter().find(|(_, _, value)| (1..SHORTEST).contains(value)) {
+        Some((_, name, _)) => Err(Error::usage(format!("{name} in Healthcheck cannot be less than 1ms"))),
+        None => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Environment;
-use super::errors::{parse_all, unsupported};
+use super::errors::{parse_all, refused, unsupported};
 use super::parse::{name, restart};
 use super::process::given;
 use crate::engine::image::PullPolicy;
@@ -96,12 +96,18 @@ impl LifecycleArgs {
                 "docker has given up content trust as well",
             ));
         }
-        request.restart =
-            restart::policy(self.restart.as_deref().unwrap_or_default()).map_err(Error::usage)?;
+        let restart = self.restart.as_deref().unwrap_or_default();
+        let restarts = !restart::policy(restart).is_ok_and(|policy| policy == RestartPolicy::No);
         request.auto_remove = self.rm;
-        if self.rm && request.restart != RestartPolicy::No {
+        if self.rm && restarts {
             return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));
         }
+        // What is no policy at all the command sees; which ones there are the daemon knows.
+        request.restart =
+            restart::policy(restart).map_err(|cause| match cause.contains("policy format") {
+                true => Error::usage(cause),
+                false => refused(cause),
+            })?;
         request.platform =
             given(self.platform).or_else(|| given((environment.variable)("DOCKER_DEFAULT_PLATFORM")));
         if let Some(platform) = &request.platform {

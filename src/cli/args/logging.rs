@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::parse::{keyvalue, size};
+use super::errors::refused;
+use super::parse::keyvalue;
 use super::process::given;
 use crate::oci::request::ContainerRequest;
 use crate::{Error, Result};
@@ -20,10 +21,10 @@ pub struct LoggingArgs {
 }
 
 impl LoggingArgs {
-    /// Fills the request's part. Whether the driver exists is the monitor's to say.
+    /// Fills the request's part.
     ///
     /// # Errors
-    /// Options that contradict the driver or do not parse.
+    /// A driver that is not known, options that contradict it or do not parse.
     pub fn apply(self, request: &mut ContainerRequest) -> Result<()> {
         let log = &mut request.log;
         if let Some(driver) = given(self.log_driver) {
@@ -36,23 +37,6 @@ impl LoggingArgs {
             let (key, value) = keyvalue::split(text);
             log.options.insert(key.to_owned(), value.unwrap_or_default().to_owned());
         }
-        if matches!(log.driver.as_str(), "json-file" | "local") {
-            for (key, value) in &log.options {
-                check(&log.driver, key, value)?;
-            }
-        }
-        Ok(())
+        crate::monitor::log::validate(log).map_err(|error| refused(error.message))
     }
-}
-
-/// An option of the drivers that write files.
-fn check(driver: &str, key: &str, value: &str) -> Result<()> {
-    let sound = match key {
-        "max-size" => value == "-1" || size::ram_bytes(value).is_ok_and(|size| size > 0),
-        "max-file" => value.parse::<u32>().is_ok_and(|files| files > 0),
-        "compress" => matches!(value, "true" | "false"),
-        "labels" | "labels-regex" | "env" | "env-regex" | "tag" if driver == "json-file" => true,
-        _ => return Err(Error::usage(format!("unknown log opt '{key}' for {driver} log driver"))),
-    };
-    if sound { Ok(()) } else { Err(Error::usage(format!("invalid value for '{key}': {value}"))) }
 }

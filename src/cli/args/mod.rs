@@ -13,6 +13,7 @@ pub mod logging;
 pub mod metadata;
 pub mod mounts;
 pub mod namespaces;
+pub mod nerdctl;
 pub mod network;
 pub mod parse;
 pub mod pflag;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Environment;
-use super::errors::{invalid, parse_one, unsupported};
+use super::errors::{invalid, parse_one, refused, unsupported};
 use super::parse::{mount, number, path, size, tmpfs, volume};
 use crate::oci::request::{ContainerRequest, MountKind, MountRequest};
 use crate::{Error, Result};
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[command(next_help_heading = "Mounts")]
 pub struct MountArgs {
     /// Bind mount a volume
-    #[arg(short, long, value_name = "list")]
+    #[arg(short, long, value_name = "list", add = crate::cli::names::volumes())]
     pub volume: Vec<String>,
     /// Attach a filesystem mount to the container
     #[arg(long, value_name = "mount")]
@@ -22,7 +22,7 @@ pub struct MountArgs {
     #[arg(long, value_name = "list")]
     pub tmpfs: Vec<String>,
     /// Mount volumes from the specified container(s)
-    #[arg(long, value_name = "list")]
+    #[arg(long, value_name = "list", add = crate::cli::names::containers())]
     pub volumes_from: Vec<String>,
     /// Optional volume driver for the container
     #[arg(long, value_name = "string")]
@@ -60,23 +60,23 @@ impl MountArgs {
         let directory = environment.current_dir;
         let mut anonymous = Vec::new();
         for text in &self.volume {
-            let mount = volume::volume(text, directory).map_err(Error::usage)?;
+            let mount = volume::volume(text, directory).map_err(refused)?;
             if mount.source.is_empty() { anonymous.push(mount) } else { request.mounts.push(mount) }
         }
         for text in &self.mount {
-            let mount = mount::mount(text, directory).map_err(|cause| invalid(text, "--mount", cause))?;
+            let mount = mount::mount(text, directory).map_err(|cause| of_mount(text, cause))?;
             if let Some(driver) =
                 mount.volume_driver.as_deref().filter(|driver| !matches!(*driver, "" | "local"))
             {
                 return Err(unsupported(&format!("--mount volume-driver={driver}"), NO_DRIVERS));
             }
-            request.mounts.push(mount);
+            request.mounts.push(MountRequest { by_mount: true, ..mount });
         }
         for text in &self.tmpfs {
-            request.mounts.push(tmpfs::tmpfs(text).map_err(Error::usage)?);
+            request.mounts.push(tmpfs::tmpfs(text).map_err(refused)?);
         }
         if let Some(twice) = duplicate(&request.mounts) {
-            return Err(Error::usage(format!("Duplicate mount point: {twice}")));
+            return Err(refused(format!("Duplicate mount point: {twice}")));
         }
         // As with docker, an anonymous volume gives way to whatever else is mounted there.
         for mount in anonymous {
@@ -85,7 +85,7 @@ impl MountArgs {
             }
         }
         for text in &self.volumes_from {
-            volume::check_volumes_from(text).map_err(Error::usage)?;
+            volume::check_volumes_from(text).map_err(refused)?;
         }
         if self.rootfs {
             request.rootfs = true;
@@ -104,10 +104,11 @@ impl MountArgs {
             return Err(unsupported(&format!("--volume-driver {driver}"), NO_DRIVERS));
         }
         if !self.storage_opt.is_empty() {
-            return Err(unsupported(
-                "--storage-opt",
-                "containerd's snapshotters take no options of a container",
-            ));
+            // docker's own words on most machines.
+            return Err(refused(
+                "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
+            )
+            .hint("containerd's snapshotters take no options of a container"));
         }
         if self.use_api_socket {
             return Err(unsupported(
@@ -125,6 +126,11 @@ impl MountArgs {
         }
         Ok(())
     }
+}
+
+/// The flag's form is the command's affair, what it says the daemon's.
+fn of_mount(text: &str, cause: String) -> Error {
+    if cause.starts_with("invalid mount config") { refused(cause) } else { invalid(text, "--mount", cause) }
 }
 
 const NO_DRIVERS: &str = "only the local volume driver exists without a docker daemon and its plugins";

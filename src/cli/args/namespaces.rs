@@ -2,8 +2,9 @@
 
 use clap::Args;
 
-use super::errors::unsupported;
+use super::errors::refused;
 use super::process::given;
+use crate::cli::errors::LEAD;
 use crate::oci::request::ContainerRequest;
 use crate::{Error, Result};
 
@@ -12,10 +13,10 @@ use crate::{Error, Result};
 #[command(next_help_heading = "Namespaces and runtime")]
 pub struct NamespaceArgs {
     /// PID namespace to use
-    #[arg(long, value_name = "string")]
+    #[arg(long, value_name = "string", add = crate::cli::names::shared_containers())]
     pub pid: Option<String>,
     /// IPC mode to use
-    #[arg(long, value_name = "string")]
+    #[arg(long, value_name = "string", add = crate::cli::names::shared_containers())]
     pub ipc: Option<String>,
     /// UTS namespace to use
     #[arg(long, value_name = "string")]
@@ -52,25 +53,23 @@ impl NamespaceArgs {
             |mode| matches!(mode, "host" | "private"),
             "--cgroupns: invalid CGROUP mode",
         )?;
-        let ipc = format!("invalid IPC mode: {}", self.ipc.as_deref().unwrap_or_default());
+        let ipc = format!("{LEAD}invalid IPC mode: {}", self.ipc.as_deref().unwrap_or_default());
         let known =
             |mode: &str| matches!(mode, "none" | "private" | "shareable" | "host") || of_container(mode);
         namespaces.ipc = checked(self.ipc, known, &ipc)?;
         namespaces.user = match given(self.userns) {
             Some(mode) if mode != "host" => {
-                return Err(unsupported(
-                    &format!("--userns {mode}"),
-                    "wharfie sets up no user namespaces yet",
-                ));
+                return Err(Error::usage("--userns: invalid USER mode")
+                    .hint("containers share the host's user namespace; `host` is the only mode"));
             }
             mode => mode,
         };
         request.cgroup_parent = given(self.cgroup_parent);
         request.runtime = given(self.runtime);
         match given(self.isolation) {
-            Some(isolation) if !isolation.eq_ignore_ascii_case("default") => Err(Error::usage(format!(
-                "invalid isolation {isolation:?}: --isolation is for Windows; Linux only supports \"default\""
-            ))),
+            Some(isolation) if !isolation.eq_ignore_ascii_case("default") => {
+                Err(refused(format!("Invalid isolation: {isolation:?} - linux only supports 'default'")))
+            }
             _ => Ok(()),
         }
     }

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::errors::{parse_all, parse_one, unsupported};
-use super::parse::address;
+use super::errors::{parse_all, parse_one};
 use super::parse::network::{self, Attachment};
+use super::parse::{address, link};
 use crate::oci::request::{ContainerRequest, EndpointRequest, NetworkMode};
 use crate::{Error, Result};
 
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
     /// Connect a container to a network
-    #[arg(long, alias = "net", value_name = "network")]
+    #[arg(long, alias = "net", value_name = "network", add = crate::cli::names::networks())]
     pub network: Vec<String>,
     /// Add network-scoped alias for the container
     #[arg(long, alias = "net-alias", value_name = "list")]
@@ -40,7 +40,7 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "list")]
     pub dns_search: Vec<String>,
     /// Add link to another container
-    #[arg(long, value_name = "list")]
+    #[arg(long, value_name = "list", add = crate::cli::names::running_containers())]
     pub link: Vec<String>,
     /// Container IPv4/IPv6 link-local addresses
     #[arg(long, value_name = "list")]
@@ -53,14 +53,7 @@ impl NetworkArgs {
     /// # Errors
     /// A value that does not parse, flags that contradict one another, what cannot be done here.
     pub fn apply(self, request: &mut ContainerRequest) -> Result<()> {
-        if !self.link.is_empty() {
-            return Err(unsupported("--link", "links are docker's legacy").hint(
-                "put both containers on one network, `--network NAME`: there they find one another by name",
-            ));
-        }
-        if !self.link_local_ip.is_empty() {
-            return Err(unsupported("--link-local-ip", "wharfie's networks give one address a family"));
-        }
+        request.links = parse_all(&self.link, "--link", link::link)?;
         let network = &mut request.network;
         network.dns = parse_all(&self.dns, "--dns", address::dns)?;
         network.dns_search = parse_all(&self.dns_search, "--dns-search", address::dns_search)?;
@@ -92,6 +85,11 @@ impl NetworkArgs {
                 return Err(conflict("--network-alias and per-network alias"));
             }
             first.aliases.extend(self.network_alias.iter().cloned());
+            let link_local = parse_all(&self.link_local_ip, "--link-local-ip", address::any)?;
+            if !first.link_local.is_empty() && !link_local.is_empty() {
+                return Err(conflict("--link-local-ip and per-network link-local IP addresses"));
+            }
+            first.link_local.extend(link_local);
         }
         for (index, one) in attachments.iter().enumerate() {
             if !one.aliases.is_empty() && !one.is_user_defined() {
@@ -135,7 +133,12 @@ fn mode_of(attachments: &[Attachment]) -> Result<NetworkMode> {
     if first.is_some_and(|first| first.mac.is_some()) && mode != NetworkMode::None {
         return Err(Error::usage("conflicting options: mac-address and the network mode"));
     }
-    if first.is_some_and(|first| first.ipv4.is_some() || first.ipv6.is_some() || first.mac.is_some()) {
+    if first.is_some_and(|first| !first.sysctls.is_empty() || first.interface.is_some()) {
+        return Err(Error::usage("conflicting options: driver-opt and the network mode"));
+    }
+    if first.is_some_and(|first| {
+        first.ipv4.is_some() || first.ipv6.is_some() || first.mac.is_some() || !first.link_local.is_empty()
+    }) {
         return Err(Error::usage(
             "invalid endpoint settings: user specified IP address is supported on user defined networks only",
         ));
@@ -151,6 +154,10 @@ fn endpoint(attachment: Attachment) -> Option<EndpointRequest> {
         ipv6: attachment.ipv6,
         mac: attachment.mac,
         aliases: attachment.aliases,
+        link_local: attachment.link_local,
+        interface: attachment.interface,
+        sysctls: attachment.sysctls,
+        gateway_priority: attachment.gateway_priority,
     };
     let plain = EndpointRequest { network: "bridge".into(), ..EndpointRequest::default() };
     (endpoint != plain).then_some(endpoint)

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::errors::{parse_all, parse_one, unsupported, windows_only};
-use super::parse::{device, limit, number, size};
+use super::errors::{invalid, parse_all, parse_one, refused, windows_only};
+use super::parse::{device, gpu, limit, number, size};
 use super::process::given;
-use crate::oci::request::{ContainerRequest, Resources};
+use crate::oci::request::{ContainerRequest, NamedDevices, Resources};
 use crate::{Error, Result};
 
 /// The least memory with which docker starts a container.
@@ -119,7 +119,19 @@ impl ResourceArgs {
             resources.ulimits.retain(|(earlier, ..)| *earlier != name);
             resources.ulimits.push((name, soft, hard));
         }
-        for text in &self.device {
+        for text in &self.gpus {
+            resources.device_requests.push(gpu::gpus(text).map_err(|cause| invalid(text, "--gpus", cause))?);
+        }
+        let (named, nodes): (Vec<&String>, Vec<&String>) =
+            self.device.iter().partition(|text| gpu::is_named_device(text));
+        if !named.is_empty() {
+            resources.device_requests.push(NamedDevices {
+                driver: "cdi".into(),
+                ids: named.into_iter().cloned().collect(),
+                ..NamedDevices::default()
+            });
+        }
+        for text in nodes {
             resources.devices.push(device::device(text).map_err(Error::usage)?);
         }
         parse_all(&self.device_cgroup_rule, "--device-cgroup-rule", device::cgroup_rule)?;
@@ -138,10 +150,6 @@ impl ResourceArgs {
     }
 
     fn reject(&self) -> Result<()> {
-        if !self.gpus.is_empty() {
-            return Err(unsupported("--gpus", "wharfie does not set up GPUs yet")
-                .hint("pass the device files by hand: `--device /dev/dri`"));
-        }
         for (flag, value) in [("--cpu-count", &self.cpu_count), ("--cpu-percent", &self.cpu_percent)] {
             if parse_one(value.as_deref(), flag, number::signed)?.is_some_and(|value| value != 0) {
                 return Err(windows_only(flag));
@@ -159,19 +167,19 @@ impl ResourceArgs {
             set(parse_one(self.memory_swap.as_deref(), "--memory-swap", size::ram_bytes_or_unlimited)?);
         let swappiness = parse_one(self.memory_swappiness.as_deref(), "--memory-swappiness", number::signed)?;
         if memory.is_some_and(|memory| memory < LEAST_MEMORY) {
-            return Err(Error::usage("Minimum memory limit allowed is 6MB"));
+            return Err(refused("Minimum memory limit allowed is 6MB"));
         }
         if reservation.is_some_and(|reservation| reservation < LEAST_MEMORY) {
-            return Err(Error::usage("Minimum memory reservation allowed is 6MB"));
+            return Err(refused("Minimum memory reservation allowed is 6MB"));
         }
         match (memory, swap) {
             (Some(memory), Some(swap)) if swap > 0 && swap < memory => {
-                return Err(Error::usage(
+                return Err(refused(
                     "Minimum memoryswap limit should be larger than memory limit, see usage",
                 ));
             }
             (None, Some(swap)) if swap > 0 => {
-                return Err(Error::usage(
+                return Err(refused(
                     "You should always set the Memory limit when using Memoryswap limit, see usage",
                 ));
             }
@@ -180,7 +188,7 @@ impl ResourceArgs {
         if let (Some(memory), Some(reservation)) = (memory, reservation)
             && memory < reservation
         {
-            return Err(Error::usage(
+            return Err(refused(
                 "Minimum memory limit can not be less than memory reservation limit, see usage",
             ));
         }
@@ -202,11 +210,7 @@ impl ResourceArgs {
             None => None,
             Some(score) => {
                 Some(i32::try_from(score).ok().filter(|score| (-1000..=1000).contains(score)).ok_or_else(
-                    || {
-                        Error::usage(format!(
-                            "Invalid value {score}, range for oom score adj is [-1000, 1000]"
-                        ))
-                    },
+                    || refused(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]")),
                 )?)
             }
         };
@@ -220,28 +224,28 @@ impl ResourceArgs {
         let period = number(&self.cpu_period, "--cpu-period")?;
         let quota = number(&self.cpu_quota, "--cpu-quota")?;
         if nano.is_some_and(|nano| nano < 10_000_000) {
-            return Err(Error::usage("Range of CPUs is from 0.01 to the number of CPUs that are available"));
+            return Err(refused("Range of CPUs is from 0.01 to the number of CPUs that are available"));
         }
         for (other, name) in [(period, "CPU Period"), (quota, "CPU Quota")] {
             if nano.is_some() && other.is_some() {
-                return Err(Error::usage(format!(
+                return Err(refused(format!(
                     "Conflicting options: Nano CPUs and {name} cannot both be set."
                 )));
             }
         }
         if period.is_some_and(|period| !(1_000..=1_000_000).contains(&period)) {
-            return Err(Error::usage(
+            return Err(refused(
                 "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
             ));
         }
         if quota.is_some_and(|quota| quota > 0 && quota < 1_000) {
-            return Err(Error::usage("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
+            return Err(refused("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
         }
         let unsigned = |value: Option<i64>, name: &str| match value {
             None => Ok(None),
-            Some(value) => u64::try_from(value).map(Some).map_err(|_| {
-                Error::usage(format!("invalid {name} ({value}): value must be a positive integer"))
-            }),
+            Some(value) => u64::try_from(value)
+                .map(Some)
+                .map_err(|_| refused(format!("invalid {name} ({value}): value must be a positive integer"))),
         };
         resources.nano_cpus = nano;
         resources.cpu_period = unsigned(period, "CPU period")?;
@@ -253,7 +257,7 @@ impl ResourceArgs {
         if let (Some(runtime), Some(period)) = (resources.cpu_rt_runtime, resources.cpu_rt_period)
             && u64::try_from(runtime).is_ok_and(|runtime| runtime > period)
         {
-            return Err(Error::usage("cpu real-time runtime cannot be higher than cpu real-time period"));
+            return Err(refused("cpu real-time runtime cannot be higher than cpu real-time period"));
         }
         resources.cpuset_cpus = cpuset(self.cpuset_cpus.clone(), "cpus")?;
         resources.cpuset_mems = cpuset(self.cpuset_mems.clone(), "mems")?;
@@ -264,7 +268,7 @@ impl ResourceArgs {
         let weight = parse_one(self.blkio_weight.as_deref(), "--blkio-weight", number::unsigned16)?;
         let weight = weight.filter(|weight| *weight != 0);
         if weight.is_some_and(|weight| !(10..=1000).contains(&weight)) {
-            return Err(Error::usage("Range of blkio weight is from 10 to 1000"));
+            return Err(refused("Range of blkio weight is from 10 to 1000"));
         }
         resources.blkio_weight = weight;
         resources.blkio_weight_device =
@@ -282,12 +286,12 @@ impl ResourceArgs {
 }
 
 /// docker's zero is the same as not given.
-fn set(value: Option<i64>) -> Option<i64> {
+pub(in crate::cli) fn set(value: Option<i64>) -> Option<i64> {
     value.filter(|value| *value != 0)
 }
 
 /// `0-2,4`: numbers and ranges.
-fn cpuset(text: Option<String>, what: &str) -> Result<Option<String>> {
+pub(in crate::cli) fn cpuset(text: Option<String>, what: &str) -> Result<Option<String>> {
     let Some(text) = given(text) else { return Ok(None) };
     let number =
         |text: &str| !text.is_empty() && text.len() < 6 && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -295,5 +299,5 @@ fn cpuset(text: Option<String>, what: &str) -> Result<Option<String>> {
         Some((first, last)) => number(first) && number(last),
         None => number(part),
     });
-    if valid { Ok(Some(text)) } else { Err(Error::usage(format!("Invalid value {text} for cpuset {what}"))) }
+    if valid { Ok(Some(text)) } else { Err(refused(format!("Invalid value {text} for cpuset {what}"))) }
 }

@@ -52,6 +52,7 @@ impl SecurityArgs {
                 SecurityOption::Apparmor(profile) => security.apparmor = Some(profile),
                 SecurityOption::NoNewPrivileges(on) => security.no_new_privileges = on,
                 SecurityOption::SystemPathsUnconfined => security.system_paths_unconfined = true,
+                SecurityOption::WritableCgroups(on) => security.writable_cgroups = on,
                 SecurityOption::Label => {}
             }
         }

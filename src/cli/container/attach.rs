@@ -5,8 +5,8 @@ use crate::cli::container::session::Attached;
 use crate::cli::errors::EngineResult;
 use crate::cli::stream::{Ended, Join, check_terminal, join};
 use crate::cli::{Context, exit, names};
-use crate::engine::Engine;
 use crate::engine::container::{Container, Origin, Status, find};
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::monitor::client::{Attachment, Wants};
 
@@ -32,7 +32,7 @@ pub struct Args {
 /// Run the verb: the exit code is the container's.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = cx.engine().await?;
-    let detach = create::detach_keys(args.detach_keys.as_deref())?;
+    let detach = create::detach_keys(cx, args.detach_keys.as_deref())?;
     let mut container = find(&engine, &args.container).await.told()?;
     match container.status {
         Status::Running | Status::Unknown => {}
@@ -69,13 +69,17 @@ pub(super) async fn to_running(
     }
     let wants = Wants { stdin: how.input, stdout: true, stderr: true };
     let mut attachment = Attachment::connect(&engine.paths.container_run(&container.id), wants).await?;
+    engine.note(&[event::of_container(container, "attach")]);
     let ended = engine.containerd.clone();
     let id = container.id.clone();
     // Asked now: once the container has ended, its task goes at once.
     let waiting = tokio::spawn(async move { ended.wait(&id, "").await });
     let mut remote = Attached { engine, id: &container.id, attachment: &mut attachment };
     match join(cx.ui, &mut remote, how).await? {
-        Ended::Detached => return Ok(0),
+        Ended::Detached => {
+            engine.note(&[event::of_container(container, "detach")]);
+            return Ok(0);
+        }
         Ended::Forced(code) => return Err(Error::silent(code)),
         Ended::Output => {}
     }

@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, kill};
+use crate::engine::container::{find, kill, permit};
 use crate::error::Result;
 
 /// Flags of `kill`.
@@ -12,6 +12,9 @@ pub struct Args {
     /// Signal to send to the container
     #[arg(short, long, value_name = "SIGNAL", default_value = "KILL", hide_default_value = true)]
     signal: String,
+    /// Also a container that a kubelet manages
+    #[arg(long)]
+    force: bool,
     /// Containers by name or id
     #[arg(required = true, value_name = "CONTAINER", add = names::running_containers())]
     containers: Vec<String>,
@@ -24,6 +27,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     for reference in &args.containers {
         let killed = async {
             let mut container = find(&engine, reference).await?;
+            permit(&container, "kill", Some(args.force))?;
             kill(&engine, &mut container, &args.signal).await
         };
         match killed.await {

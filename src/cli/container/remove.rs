@@ -5,7 +5,7 @@ use futures_util::stream::{self, StreamExt};
 use crate::cli::errors;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{RemoveOptions, find, remove, settle};
+use crate::engine::container::{RemoveOptions, find, permit, remove, remove_remains, settle};
 use crate::error::{Kind, Result};
 
 /// How many containers are removed side by side: a removal waits more than it works.
@@ -15,7 +15,7 @@ const SIDE_BY_SIDE: usize = 8;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  wharfie rm web\n  wharfie rm -f $(wharfie ps -aq)")]
 pub struct Args {
-    /// Force the removal of a running container (uses SIGKILL)
+    /// Force the removal of a running container (uses SIGKILL), or of one that a kubelet manages
     #[arg(short, long)]
     force: bool,
     /// Remove the specified link
@@ -32,7 +32,10 @@ pub struct Args {
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if args.link {
-        return Err(errors::unbuilt_flag("--link", "links between containers are not built yet"));
+        return Err(errors::unbuilt_flag(
+            "--link",
+            "a link lives as long as its container: make that one anew without it",
+        ));
     }
     let engine = cx.engine().await?;
     settle(&engine).await?;
@@ -40,7 +43,11 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let removals = args.containers.iter().map(|reference| {
         let engine = &engine;
         async move {
-            let removed = async { remove(engine, &find(engine, reference).await?, options).await };
+            let removed = async {
+                let container = find(engine, reference).await?;
+                permit(&container, "remove", Some(options.force))?;
+                remove(engine, &container, options).await
+            };
             (reference, removed.await)
         }
     });
@@ -50,7 +57,13 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         match removed {
             Ok(()) => cx.ui.line(reference)?,
             // docker's `rm -f` of what is not there is content.
-            Err(error) if args.force && error.kind == Kind::NotFound => {}
+            Err(error) if args.force && error.kind == Kind::NotFound => {
+                match remove_remains(&engine, reference).await {
+                    Ok(true) => cx.ui.line(reference)?,
+                    Ok(false) => {}
+                    Err(error) => failures.add(cx, error)?,
+                }
+            }
             Err(error) => failures.add(cx, error)?,
         }
     }

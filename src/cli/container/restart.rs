@@ -1,8 +1,9 @@
 //! `restart`: stop and start again.
 
+use crate::cli::args::parse::number;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, restart};
+use crate::engine::container::{find, permit, restart};
 use crate::error::Result;
 
 /// Flags of `restart`.
@@ -13,7 +14,7 @@ pub struct Args {
     #[arg(short, long, value_name = "SIGNAL")]
     signal: Option<String>,
     /// Seconds to wait before killing the container (-1: for ever)
-    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS")]
+    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS", value_parser = number::signed)]
     timeout: Option<i64>,
     /// Containers by name or id
     #[arg(required = true, value_name = "CONTAINER", add = names::containers())]
@@ -27,11 +28,13 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     for reference in &args.containers {
         let restarted = async {
             let mut container = find(&engine, reference).await?;
-            restart(&engine, &mut container, args.signal.as_deref(), args.timeout).await
+            permit(&container, "restart", None)?;
+            let restarted = restart(&engine, &mut container, args.signal.as_deref(), args.timeout).await;
+            restarted.map_err(|error| error.context(format!("Cannot restart container {reference}")))
         };
         match restarted.await {
             Ok(()) => cx.ui.line(reference)?,
-            Err(error) => failures.add(cx, error.context(format!("Cannot restart container {reference}")))?,
+            Err(error) => failures.add(cx, error)?,
         }
     }
     Ok(failures.code())

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use crate::engine::container::health::{self, HealthStatus};
 use crate::engine::container::{Container, Status};
 use crate::net::PublishedPort;
 use crate::oci::request::{MountKind, NetworkMode};
@@ -36,7 +37,7 @@ pub const LISTING: Listing<Row> = Listing {
     columns: &[
         Column { name: "Command", header: "COMMAND", value: |row| command(row).into() },
         Column { name: "CreatedAt", header: "CREATED AT", value: |row| created_at(row).into() },
-        Column { name: "HealthStatus", header: "HEALTH STATUS", value: |_| "".into() },
+        Column { name: "HealthStatus", header: "HEALTH STATUS", value: |row| health(&row.container).into() },
         Column { name: "ID", header: "CONTAINER ID", value: |row| id(row).into() },
         Column { name: "Image", header: "IMAGE", value: |row| image(row).into() },
         Column { name: "Labels", header: "LABELS", value: |row| labels(row).into() },
@@ -127,13 +128,22 @@ pub fn status(container: &Container, now: Timestamp) -> String {
     };
     match container.status {
         Status::Created => "Created".into(),
-        Status::Running => up(),
+        Status::Running => match health::shown(container).map(|health| health.status) {
+            None => up(),
+            // docker's way: only this one is called by what it is.
+            Some(HealthStatus::Starting) => format!("{} (health: starting)", up()),
+            Some(status) => format!("{} ({})", up(), status.word()),
+        },
         Status::Paused => format!("{} (Paused)", up()),
         Status::Restarting => format!("Restarting ({}) {}", state.exit_code.unwrap_or_default(), finished()),
         Status::Exited => format!("Exited ({}) {}", state.exit_code.unwrap_or_default(), finished()),
         Status::Dead => "Dead".into(),
         Status::Unknown => "Unknown (its shim does not answer)".into(),
     }
+}
+
+fn health(container: &Container) -> &'static str {
+    health::shown(container).map_or("none", |health| health.status.word())
 }
 
 fn ports(row: &Row) -> String {

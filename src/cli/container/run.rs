@@ -1,13 +1,15 @@
 //! `run`: make a container, start it, and stay with it unless told otherwise.
 
 use crate::cli::args::RunArgs;
+use crate::cli::args::container::ATTACH_AND_DETACH;
 use crate::cli::container::create::{self, Extras};
 use crate::cli::container::session::Attached;
+use crate::cli::container::wait;
 use crate::cli::stream::{Ended, Join, check_terminal, join};
 use crate::cli::{Context, errors, exit};
 use crate::engine::Engine;
 use crate::engine::container::{
-    Container, RemoveOptions, StartOptions, Status, exit_status, finish, remove, start,
+    Container, RemoveOptions, StartOptions, Status, exit_status, finish, remove, restart_policy, start,
 };
 use crate::error::{Error, Kind, Result};
 use crate::monitor::client::{Attachment, Wants};
@@ -44,8 +46,15 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
         cx.ui.warn(warning)?;
     }
     let (streams, proxy, detach) = (args.streams()?, args.sig_proxy, args.detach);
-    let keys = create::detach_keys(args.detach_keys.as_deref())?;
+    if detach && !args.container.lifecycle.attach.is_empty() {
+        cx.ui.error(&Error::failed(ATTACH_AND_DETACH))?;
+        return Err(Error::silent(1));
+    }
+    let keys = create::detach_keys(cx, args.detach_keys.as_deref())?;
+    let limit = args.wait_timeout.as_deref().map(wait::limit).transpose()?;
+    let waits = args.wait;
     let request = create::with_surroundings(cx, "run", |surroundings| args.into_request(surroundings))?;
+    let request = create::with_proxies(cx, request)?;
     let (tty, auto_remove) = (request.tty, request.auto_remove);
     let how = Join { tty, input: streams.stdin, proxy, detach: keys };
     if !detach && let Err(error) = check_terminal(tty, streams.stdin) {
@@ -75,12 +84,25 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
         let _ = unsettled.roll_back(&engine, &container).await;
         return Err(error);
     }
-    match start(&engine, &mut container, options).await {
+    match start(&engine, &mut container, options).await.map_err(errors::of_request) {
         Ok(started) => {
             unsettled.settle()?;
             match started.attachment {
                 Some(mut attachment) => stay(&engine, &mut container, &mut attachment, &how, cx).await,
-                None => cx.ui.line(&container.id).map(|()| 0),
+                None => {
+                    cx.ui.line(&container.id)?;
+                    if waits {
+                        // Whoever waits for the id may have it while it is waited for the rest.
+                        cx.ui.flush()?;
+                        let named = (container.id.as_str(), container.name.as_str());
+                        if let Err(error) = wait::until_it_is_ready(&engine, named, limit).await {
+                            // It was made and started: the failure is its own, not this command's (125).
+                            cx.ui.error(&error)?;
+                            return Err(Error::silent(1));
+                        }
+                    }
+                    Ok(0)
+                }
             }
         }
         Err(error) => {
@@ -116,17 +138,19 @@ pub(super) async fn stay(
         Ok(Ok(exit)) => Some(exit.status),
         _ => exit_status(engine, &id).await?,
     };
-    let request = container.record().map(|record| (record.request.auto_remove, record.request.restart))?;
-    let recorded = match request {
-        (true, _) => {
+    let recorded = match container.record()?.request.auto_remove {
+        true => {
             container.status = Status::Exited;
             remove(engine, container, RemoveOptions { force: true, volumes: true }).await?;
             status
         }
-        (false, RestartPolicy::No) => match finish(engine, container).await {
-            Err(error) if error.kind == Kind::NotFound => None,
-            recorded => recorded?,
-        },
+        // Asked now: an update may have given it another policy since it was started.
+        false if restart_policy(engine, container).await? == RestartPolicy::No => {
+            match finish(engine, container).await {
+                Err(error) if error.kind == Kind::NotFound => None,
+                recorded => recorded?,
+            }
+        }
         // Its policy is the monitor's affair: it takes over when this connection breaks.
         _ => return Ok(exit::of_process(status.unwrap_or_default())),
     };

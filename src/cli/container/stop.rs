@@ -1,8 +1,9 @@
 //! `stop`: ask containers to end.
 
+use crate::cli::args::parse::number;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, stop};
+use crate::engine::container::{find, permit, stop};
 use crate::error::Result;
 
 /// Flags of `stop`.
@@ -13,8 +14,11 @@ pub struct Args {
     #[arg(short, long, value_name = "SIGNAL")]
     signal: Option<String>,
     /// Seconds to wait before killing the container (-1: for ever)
-    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS")]
+    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS", value_parser = number::signed)]
     timeout: Option<i64>,
+    /// Also a container that a kubelet manages
+    #[arg(long)]
+    force: bool,
     /// Containers by name or id
     #[arg(required = true, value_name = "CONTAINER", add = names::running_containers())]
     containers: Vec<String>,
@@ -27,6 +31,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         let (engine, signal) = (&engine, args.signal.as_deref());
         async move {
             let mut container = find(engine, reference).await?;
+            permit(&container, "stop", Some(args.force))?;
             stop(engine, &mut container, signal, args.timeout).await
         }
     });

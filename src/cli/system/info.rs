@@ -17,10 +17,20 @@ pub struct Args {
     /// Format output using a custom template: 'json', or a Go template such as '{{.ServerVersion}}'
     #[arg(short, long, value_name = "FORMAT")]
     format: Option<String>,
+    /// Show docker's view (dockercompat); nerdctl's own (native) is refused
+    #[arg(long, value_name = "MODE", default_value = "dockercompat", hide = true)]
+    mode: String,
 }
 
 /// Run the verb. Without a server the client's part is still told, and the error after it.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    if args.mode != "dockercompat" {
+        return Err(Error::usage(format!(
+            "--mode {} is not supported: there is docker's view alone",
+            args.mode
+        ))
+        .hint("`wharfie info --format json` has all of it"));
+    }
     let inspector = Inspector::parse_for(Object::Info, args.format.as_deref())?;
     let identity = identity(&cx.program);
     let server = match cx.engine().await {

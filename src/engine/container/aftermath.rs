@@ -62,7 +62,8 @@ fn longest(kind: Kind) -> Duration {
     if kind == Kind::Unavailable { LONGEST_WAIT } else { LONGEST_WAIT_OF_OTHERS }
 }
 
-fn read(path: &Path) -> Result<Duty> {
+/// A duty as a monitor was given it.
+pub(super) fn read(path: &Path) -> Result<Duty> {
     let json = read_bounded(path, 1 << 20)?;
     serde_json::from_slice(&json).map_err(|cause| Error::failed(format!("read {}: {cause}", path.display())))
 }
@@ -104,6 +105,11 @@ async fn follow_up(duty: &Duty) -> Result<()> {
     if !container.state.restarting || container.state.stopped_by_user {
         return Ok(());
     }
+    // An update may have taken the policy away meanwhile.
+    if self::delay(&container).is_none() {
+        let state = super::State { restarting: false, ..container.state.clone() };
+        return write_state(&engine, &mut container, state).await;
+    }
     let options = StartOptions { by_policy: true, ..StartOptions::default() };
     start_held(&engine, &mut container, options).await.map(drop)
 }
@@ -135,7 +141,8 @@ fn delay(container: &Container) -> Option<Duration> {
     restart::decide(record.request.restart, &ended)
 }
 
-fn config(duty: &Duty) -> Config {
+/// The settings of whoever made the container, as far as its duty tells.
+pub(super) fn config(duty: &Duty) -> Config {
     let networks = duty.networks.as_ref();
     let path = |of: fn(&crate::net::Networks) -> &PathBuf| networks.map(of).cloned().unwrap_or_default();
     Config {
@@ -150,6 +157,8 @@ fn config(duty: &Duty) -> Config {
         cni_data_dir: path(|networks| &networks.data_dir),
         hosts_dirs: Vec::new(),
         docker_config: PathBuf::new(),
+        cdi_spec_dirs: Vec::new(),
+        host_gateway: None,
         debug: false,
         insecure_registry: false,
         runtime: "io.containerd.runc.v2".into(),

@@ -18,13 +18,13 @@ use super::origin::adapt;
 use super::recover::{roll_back, settle};
 use super::{files, mounts, spec};
 use crate::containerd::{self, Code, Mount};
-use crate::engine::Engine;
 use crate::engine::image::ResolvedImage;
 use crate::engine::volume::check_name;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::image::platform::Platform;
 use crate::oci::process;
-use crate::oci::request::{ContainerRequest, NetworkMode};
+use crate::oci::request::{ContainerRequest, HealthCheck, NetworkMode};
 use crate::store::Pending;
 use crate::sys::rootfs::Rootfs;
 
@@ -98,6 +98,7 @@ pub async fn create(
     image: &ResolvedImage,
     connect: bool,
 ) -> Result<Created> {
+    super::spec::check_runtime(request.runtime.as_deref())?;
     settle(engine).await?;
     let id = random_id()?;
     let pending = reserve(engine, &mut request, &id).await?;
@@ -157,19 +158,19 @@ async fn reserve(engine: &Engine, request: &mut ContainerRequest, id: &str) -> R
     Err(Error::failed("no free name was found in eight attempts").hint("name the container with --name"))
 }
 
-async fn named(engine: &Engine, name: &str) -> Result<Option<String>> {
+pub(super) async fn named(engine: &Engine, name: &str) -> Result<Option<String>> {
     let name = quote(name);
     let filters = [format!("labels.\"{NAME_LABEL}\"=={name}"), format!("labels.\"nerdctl/name\"=={name}")];
     Ok(engine.containerd.containers(&filters).await?.into_iter().next().map(|container| container.id))
 }
 
-fn check_container_name(name: &str) -> Result<()> {
+pub(super) fn check_container_name(name: &str) -> Result<()> {
     check_name(name).map_err(|_| {
         Error::failed(format!("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"))
     })
 }
 
-fn name_in_use(name: &str, by: &str) -> Error {
+pub(super) fn name_in_use(name: &str, by: &str) -> Error {
     Error::conflict(format!(
         "Conflict. The container name {:?} is already in use {by}. You have to remove (or rename) that container to be able to reuse that name.",
         format!("/{name}")
@@ -218,6 +219,8 @@ async fn make_on(
     };
     let image_config = image.config_json.clone();
     resolve_network(engine, &mut request).await?;
+    request.health = HealthCheck::settle(request.health, HealthCheck::of_image(&image_config));
+    super::sharing::resolve(engine, &mut request).await?;
     let mounted = mounts::resolve(engine, id, &request, &image_config, &rootfs).await?;
     let mut record = Record {
         image_name: image.name.clone(),
@@ -234,6 +237,7 @@ async fn make_on(
     let raw = containerd_record(engine, id, &record, &built)?;
     engine.containerd.create_container(&raw).await?;
     let container = adapt(raw, &engine.paths, engine.containerd.namespace());
+    engine.note(&[event::of_container(&container, "create")]);
     Ok((container, snapshot, warnings))
 }
 

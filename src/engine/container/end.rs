@@ -10,8 +10,9 @@ use super::hold::hold;
 use super::model::{Container, STATE_EXTENSION, State, state_extension};
 use super::{hung, network};
 use crate::containerd::{Code, TaskStatus};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
+use crate::net::Connection;
 
 /// What a process's exit status is when nobody knows it: its shim was killed and took it along.
 const UNKNOWN_EXIT: u32 = 255;
@@ -70,15 +71,22 @@ async fn record_end(
         Err(error) => return Err(error),
     };
     network::end(engine, container, state.connection.as_ref()).await?;
-    let mut changed = state.connection.take().is_some();
+    let connection = state.connection.take();
+    let mut changed = connection.is_some();
+    let ran = state.is_open();
+    super::sharing::unmount(&engine.paths.container_run(&container.id))?;
     if let Some((status, at)) = exit.filter(|_| state.exit_code.is_none() || state.finished_at.is_none()) {
         state.exit_code = Some(status);
+        state.oom_killed = super::oom::killed(container);
         state.finished_at = Some(at.unwrap_or_else(Timestamp::now));
         changed = true;
-    } else if state.started_at.is_some() && state.exit_code.is_none() {
+    } else if state.is_open() {
         state.exit_code = Some(UNKNOWN_EXIT);
         state.finished_at = Some(Timestamp::now());
         changed = true;
+    }
+    if ran {
+        note_end(engine, container, &state, connection.as_ref());
     }
     if changed {
         write_state(engine, container, state).await?;
@@ -86,6 +94,30 @@ async fn record_end(
         container.state = state;
     }
     Ok(exit.map(|(status, _)| status).or(container.state.exit_code))
+}
+
+/// docker's order: the process, its networks, its volumes.
+pub(super) fn note_end(
+    engine: &Engine,
+    container: &Container,
+    state: &State,
+    connection: Option<&Connection>,
+) {
+    let code = state.exit_code.unwrap_or(UNKNOWN_EXIT);
+    let mut died = event::of_container(container, "die").with("exitCode", code.to_string());
+    if let (Some(started), Some(finished)) = (state.started_at, state.finished_at) {
+        let seconds = finished.duration_since(started).as_secs().max(0);
+        died = died.with("execDuration", seconds.to_string());
+    }
+    if let Some(finished) = state.finished_at {
+        died = died.at(finished);
+    }
+    let mut events = vec![died];
+    events.extend(
+        connection.iter().flat_map(|connection| event::of_networks(&container.id, connection, "disconnect")),
+    );
+    events.extend(event::of_mounts(container, false));
+    engine.note(&events);
 }
 
 /// The state as it is kept at this moment.

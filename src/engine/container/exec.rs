@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use tokio::net::unix::pipe;
 
-use super::model::{Container, Status};
+use super::calm;
+use super::model::{Container, Origin, Status};
 use super::remove::remove_directory;
 use super::runtime_error;
 use crate::containerd::{Exit, Stdio};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
+use crate::journal::Event;
 use crate::oci::request::ExecRequest;
 use crate::store::{Lock, make_directory};
 
@@ -22,8 +24,30 @@ pub struct Exec {
     container: String,
     id: String,
     directory: PathBuf,
+    command: String,
+    told: Told,
     // Tells a later command that this directory is not a dead one's.
     _lock: Lock,
+}
+
+/// What the journal is told of an exec; of other clients' containers, containerd tells it.
+#[derive(Debug, Clone)]
+struct Told(Option<Event>);
+
+impl Told {
+    fn new(container: &Container, id: &str) -> Self {
+        let ours = container.origin == Origin::Wharfie;
+        Self(ours.then(|| event::of_container(container, "").with("execID", id)))
+    }
+
+    fn tell(&self, engine: &Engine, action: String, exit: Option<&Exit>) {
+        let Some(event) = self.0.clone() else { return };
+        let mut event = Event { action, ..event }.at(jiff::Timestamp::now());
+        if let Some(exit) = exit {
+            event = event.with("exitCode", exit.status.to_string());
+        }
+        engine.note(&[event]);
+    }
 }
 
 /// The streams of an exec; None where they were not asked for.
@@ -58,13 +82,23 @@ pub async fn exec(
     let directory = engine.paths.run().join("exec").join(&id);
     make_directory(&directory, 0o700)?;
     let lock = Lock::directory(&directory)?;
-    let exec = Exec { engine: engine.clone(), container: container.id.clone(), id, directory, _lock: lock };
+    let told = Told::new(container, &id);
+    let exec = Exec {
+        engine: engine.clone(),
+        container: container.id.clone(),
+        id,
+        directory,
+        command: request.args.join(" "),
+        told,
+        _lock: lock,
+    };
     let (stdio, streams) = open_streams(&exec.directory, request)?;
     engine
         .containerd
         .exec(&exec.container, &exec.id, process, &stdio)
         .await
         .map_err(runtime_error::from_start)?;
+    exec.told.tell(engine, format!("exec_create: {}", exec.command), None);
     Ok((exec, streams))
 }
 
@@ -74,10 +108,14 @@ impl Exec {
         &self.id
     }
 
-    /// Let it run. On failure nothing of it is left.
-    pub async fn start(&self) -> Result<()> {
+    /// Let it run: its process id on the host. On failure nothing of it is left.
+    pub async fn start(&self) -> Result<u32> {
+        let _calm = calm::starting(&self.engine.paths.container(&self.container)).await;
         match self.engine.containerd.start(&self.container, &self.id).await {
-            Ok(_) => Ok(()),
+            Ok(pid) => {
+                self.told.tell(&self.engine, format!("exec_start: {}", self.command), None);
+                Ok(pid)
+            }
             Err(error) => {
                 let _ = self.engine.containerd.delete_exec(&self.container, &self.id).await;
                 Err(runtime_error::from_start(error))
@@ -89,12 +127,15 @@ impl Exec {
     /// killed, whether or not its shim could still say so.
     pub fn wait(&self) -> impl Future<Output = Result<Exit>> + Send + 'static {
         let (engine, container, id) = (self.engine.clone(), self.container.clone(), self.id.clone());
+        let told = self.told.clone();
         async move {
-            match engine.containerd.wait(&container, &id).await {
+            let exit = match engine.containerd.wait(&container, &id).await {
                 Ok(exit) => Ok(exit),
                 Err(_) if super::is_over(&engine, &container).await => Ok(Exit { status: 137, at: None }),
-                Err(error) => Err(error.into()),
-            }
+                Err(error) => Err(Error::from(error)),
+            }?;
+            told.tell(&engine, "exec_die".into(), Some(&exit));
+            Ok(exit)
         }
     }
 

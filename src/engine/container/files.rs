@@ -103,7 +103,8 @@ pub(super) fn write(
             gateways: &gateways,
         })?
     };
-    put(&directory.join("hosts"), &hosts)?;
+    let links = if connection.is_some() { super::links::lines(&directory) } else { String::new() };
+    put(&directory.join("hosts"), &(hosts + &links))?;
     if connection.is_none() {
         put(&directory.join("hostname"), &format!("{hostname}\n"))?;
         let host = names::host_resolv_conf();

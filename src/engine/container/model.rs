@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::health::Health;
 use crate::containerd::{self, Extension, TaskStatus};
 use crate::error::{Error, Result};
 use crate::net::Connection;
@@ -88,6 +89,8 @@ pub struct State {
     pub finished_at: Option<Timestamp>,
     /// The last exit status.
     pub exit_code: Option<u32>,
+    /// The kernel ended a process of the last run for want of memory.
+    pub oom_killed: bool,
     /// Why the last start failed.
     pub error: String,
     /// How often the policy has started it again since the user did.
@@ -100,6 +103,20 @@ pub struct State {
     pub restarting: bool,
     /// How it is connected while it runs.
     pub connection: Option<Connection>,
+}
+
+impl State {
+    /// Whether a start was recorded and no end.
+    pub(super) fn is_open(&self) -> bool {
+        self.started_at.is_some() && self.exit_code.is_none()
+    }
+
+    /// After the end of its process.
+    pub(super) fn ended(mut self, exit: containerd::Exit) -> Self {
+        self.exit_code = Some(exit.status);
+        self.finished_at = Some(exit.at.unwrap_or_else(Timestamp::now));
+        self
+    }
 }
 
 /// docker's states of a container.
@@ -170,6 +187,8 @@ pub struct Container {
     pub state: State,
     /// Ours: what was asked for.
     pub record: Option<Record>,
+    /// Its health as it is kept, where it is checked: [`super::health::shown`] is what docker says of it.
+    pub health: Option<Health>,
     /// Where its log is, for containers whose log this program can read.
     pub log: Option<PathBuf>,
     /// containerd's own record.

@@ -68,7 +68,7 @@ async fn inherit(engine: &Engine, request: &ContainerRequest, wanted: &mut Vec<M
             _ => (text.as_str(), false),
         };
         let other = super::find(engine, reference).await?;
-        for mount in &other.record()?.mounts {
+        for mount in &super::inspect::record_of(&other).mounts {
             if mount.kind == MountKind::Tmpfs || wanted.iter().any(|known| known.target == mount.target) {
                 continue;
             }
@@ -111,7 +111,7 @@ fn one(engine: &Engine, id: &str, mount: &MountRequest, rootfs: &Rootfs) -> Resu
         kind: mount.kind,
         target: mount.target.clone(),
         read_only: mount.read_only,
-        mode: mount.selinux.map(String::from).unwrap_or_default(),
+        mode: mode(mount),
         propagation: mount.propagation.clone().unwrap_or_default(),
         ..ResolvedMount::default()
     };
@@ -146,6 +146,19 @@ fn one(engine: &Engine, id: &str, mount: &MountRequest, rootfs: &Rootfs) -> Resu
         }
     }
     Ok(resolved)
+}
+
+/// docker's column: the options of `-v` as written; volumes with a name are relabelled unless told otherwise.
+fn mode(mount: &MountRequest) -> String {
+    let by_flag = mount.kind == MountKind::Bind && !mount.by_mount;
+    let mut options: Vec<String> = Vec::new();
+    if mount.read_only && !mount.by_mount {
+        options.push("ro".into());
+    }
+    options.extend(mount.selinux.map(String::from));
+    options.extend(mount.propagation.clone().filter(|_| by_flag));
+    let plain = mount.kind == MountKind::Volume && !mount.source.is_empty() && options.is_empty();
+    if plain { "z".into() } else { options.join(",") }
 }
 
 fn of_mount(mount: &MountRequest, name: &str, made_for: &str) -> Volume {

@@ -10,7 +10,7 @@ use super::model::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::net::{Connect, Connection, Join, Networks, Publish, namespace_path};
-use crate::oci::request::{ContainerRequest, NetworkMode, Protocol};
+use crate::oci::request::{ContainerRequest, EndpointRequest, NetworkMode, Protocol};
 
 /// docker's name of the network that a container joins when none is named.
 pub const DEFAULT_NETWORK: &str = "bridge";
@@ -106,9 +106,11 @@ pub async fn end(engine: &Engine, container: &Container, connection: Option<&Con
 
 fn wish(owner: String, request: &ContainerRequest, expose: &[String]) -> Connect {
     let (name, request) = (request.name.clone(), &request.network);
-    let mut endpoints: Vec<Join> = request
-        .endpoints
-        .iter()
+    // The first one gets the default route.
+    let mut wanted: Vec<&EndpointRequest> = request.endpoints.iter().collect();
+    wanted.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.gateway_priority));
+    let mut endpoints: Vec<Join> = wanted
+        .into_iter()
         .map(|endpoint| Join {
             network: if endpoint.network == "default" {
                 DEFAULT_NETWORK.into()
@@ -118,6 +120,9 @@ fn wish(owner: String, request: &ContainerRequest, expose: &[String]) -> Connect
             ipv4: endpoint.ipv4,
             ipv6: endpoint.ipv6,
             mac: endpoint.mac.clone(),
+            link_local: endpoint.link_local.clone(),
+            interface: endpoint.interface.clone(),
+            sysctls: endpoint.sysctls.clone(),
         })
         .collect();
     if endpoints.is_empty() {
@@ -129,6 +134,7 @@ fn wish(owner: String, request: &ContainerRequest, expose: &[String]) -> Connect
         .map(|port| Publish {
             host_ip: port.host_ip,
             host_port: port.host_port,
+            host_port_last: port.host_port_last,
             container_port: port.container_port,
             protocol: port.protocol,
         })
@@ -139,6 +145,7 @@ fn wish(owner: String, request: &ContainerRequest, expose: &[String]) -> Connect
                 ports.push(Publish {
                     host_ip: None,
                     host_port: None,
+                    host_port_last: None,
                     container_port: port.0,
                     protocol: port.1,
                 });

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::health;
 use super::model::{Container, NAME_LABEL, Origin, RECORD_EXTENSION, Record, STATE_EXTENSION, State, Status};
 use crate::config::paths::Paths;
 use crate::containerd;
@@ -40,6 +41,7 @@ pub(super) fn adapt(raw: containerd::Container, paths: &Paths, namespace: &str) 
         pid: 0,
         state: State::default(),
         record: None,
+        health: None,
         log: None,
         raw,
     };
@@ -108,7 +110,7 @@ fn ours(container: &mut Container, paths: &Paths) {
     container.labels.extend(record.request.labels.clone());
     container.tty = record.request.tty;
     container.command.clone_from(&record.command);
-    if matches!(record.request.log.driver.as_str(), "json-file" | "local") {
+    if crate::monitor::log::is_kept(&record.request.log) {
         container.log = Some(
             paths
                 .with_namespace(&container.namespace)
@@ -117,6 +119,10 @@ fn ours(container: &mut Container, paths: &Paths) {
         );
     }
     container.record = Some(record);
+    // The others are spared the look at a file: a list has many.
+    if health::of(container).is_some() {
+        container.health = health::read(&paths.with_namespace(&container.namespace).container(&container.id));
+    }
 }
 
 /// nerdctl keeps its json-file log below its own data root, which a label names.

@@ -92,7 +92,7 @@ async fn complete_removal(engine: &Engine, journal: &Journal) -> Result<()> {
 }
 
 /// What can be there before the record is, or after it.
-async fn remove_traces(engine: &Engine, id: &str, snapshotter: &str, volumes: bool) -> Result<()> {
+pub(super) async fn remove_traces(engine: &Engine, id: &str, snapshotter: &str, volumes: bool) -> Result<()> {
     match engine.containerd.remove_snapshot(snapshotter, id).await {
         Err(error) if !error.is_not_found() => return Err(error.into()),
         _ => {}
@@ -219,7 +219,7 @@ async fn remove_lost(engine: &Engine, known: &HashSet<String>) -> Result<()> {
     Ok(())
 }
 
-fn is_being_made(engine: &Engine, id: &str) -> bool {
+pub(in crate::engine) fn is_being_made(engine: &Engine, id: &str) -> bool {
     Pending::any(&engine.paths.pending(), |content| {
         serde_json::from_slice::<Journal>(content).is_ok_and(|journal| journal.id == id)
     })
@@ -301,7 +301,7 @@ async fn runs_by_now(engine: &Engine, id: &str) -> bool {
     !task.is_err_and(|error| error.is_not_found())
 }
 
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -4,18 +4,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::create::Journal;
-use super::end::read_state;
+use super::end::{note_end, read_state};
 use super::hold::hold;
-use super::model::{Container, Origin, Status};
+use super::model::{Container, Origin, State, Status};
 use super::{hung, image_mounts, network};
-use crate::containerd::Code;
-use crate::engine::{Engine, volume};
+use crate::containerd::{Code, Exit};
+use crate::engine::{Engine, event, volume};
 use crate::error::{Error, Kind, Result};
 use crate::store::Pending;
 
 /// How long containerd may take to clean up after a shim that has died.
 const CLEANING_UP: Duration = Duration::from_secs(20);
 const EVERY: Duration = Duration::from_millis(50);
+
+/// What killing leaves where no shim is left to tell.
+const KILLED: u32 = 137;
 
 /// How to remove.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,13 +31,21 @@ pub struct RemoveOptions {
 
 /// Remove the container: its task, its record, its snapshot, its addresses and its files.
 pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptions) -> Result<()> {
+    if !options.force && (container.status.is_alive() || container.status == Status::Restarting) {
+        let why = match container.status {
+            Status::Paused => "container is paused and must be unpaused first".to_owned(),
+            status => {
+                let state = status.word();
+                format!("container is {state}: stop the container before removing or force remove")
+            }
+        };
+        return Err(Error::conflict(format!(
+            "cannot remove container {:?}: {why}",
+            format!("/{}", container.name)
+        )));
+    }
     if container.status.is_alive() {
-        if !options.force {
-            return Err(Error::conflict(format!(
-                "cannot remove container {:?}: container is running: stop the container before removing or force remove",
-                format!("/{}", container.name)
-            )));
-        }
+        engine.note(&[event::of_container(container, "kill").with("signal", "9")]);
         // Before the lock: a command that holds it may wait for this end.
         match kill_and_wait(engine, &container.id).await {
             Err(error) if error.kind != Kind::Unavailable => return Err(error),
@@ -47,13 +58,19 @@ pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptio
     let held = hold(&directory).await;
     let _held = if options.force { held.unwrap_or_default() } else { held? };
     // Who connected it may have said so only after the caller looked.
-    let connection = match read_state(engine, &container.id).await {
-        Ok(state) => state.connection,
+    let state = match read_state(engine, &container.id).await {
+        Ok(state) => Some(state),
         Err(error) if error.kind == Kind::NotFound => None,
         Err(error) => return Err(error),
     };
+    let connection = state.as_ref().and_then(|state| state.connection.clone());
     let connection = connection.or_else(|| container.state.connection.clone());
-    end_task(engine, container, options.force).await?;
+    let exit = end_task(engine, container, options.force).await?;
+    let ours = state.filter(|_| container.origin == Origin::Wharfie);
+    if let Some(state) = ours.clone().filter(State::is_open) {
+        let exit = exit.unwrap_or(Exit { status: KILLED, at: None });
+        note_end(engine, container, &state.ended(exit), connection.as_ref());
+    }
     let journal = journal(engine, container, options);
     let (record, snapshot, network) = tokio::join!(
         delete_record(engine, container),
@@ -78,6 +95,9 @@ pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptio
             .extend(mounts.filter(|mount| mount.anonymous).map(|mount| volume::remove(engine, &mount.name)));
     }
     let removed: Result<()> = outcomes.into_iter().collect();
+    if ours.is_some() && removed.is_ok() {
+        engine.note(&[event::of_container(container, "destroy")]);
+    }
     match journal {
         Some(journal) if removed.is_ok() => journal.finish(),
         // What could not be removed now is removed by the next command.
@@ -102,8 +122,8 @@ fn journal(engine: &Engine, container: &Container, options: RemoveOptions) -> Op
     Pending::begin(&engine.paths.pending(), &format!("-{}", container.id), &content).ok().flatten()
 }
 
-/// End and delete the task; one that was never there is fine.
-pub(super) async fn end_task(engine: &Engine, container: &Container, force: bool) -> Result<()> {
+/// End and delete the task, and return its exit; one that was never there is fine.
+pub(super) async fn end_task(engine: &Engine, container: &Container, force: bool) -> Result<Option<Exit>> {
     let id = &container.id;
     if force && container.status == Status::Unknown {
         hung::end(engine, container).await?;
@@ -111,8 +131,8 @@ pub(super) async fn end_task(engine: &Engine, container: &Container, force: bool
     let mut tries = CLEANING_UP.as_millis() / EVERY.as_millis();
     loop {
         match engine.containerd.delete_task(id).await {
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_not_found() => return Ok(()),
+            Ok(exit) => return Ok(Some(exit)),
+            Err(error) if error.is_not_found() => return Ok(None),
             Err(error) if error.code == Code::Unavailable || tries == 0 => return Err(error.into()),
             Err(error) if error.code == Code::FailedPrecondition && force => {
                 match kill_and_wait(engine, id).await {
@@ -176,6 +196,7 @@ async fn delete_snapshot(engine: &Engine, container: &Container) -> Result<()> {
 
 /// Remove one of our directories; nothing there is fine.
 pub(super) fn remove_directory(path: &Path) -> Result<()> {
+    super::sharing::unmount(path)?;
     match std::fs::remove_dir_all(path) {
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, cause)),
         _ => Ok(()),

@@ -7,10 +7,12 @@ use oci_spec::runtime::{Process, Spec};
 use super::files::Files;
 use super::model::{Container, Record};
 use super::mounts::Mounted;
+use super::{cdi, sharing};
 use crate::containerd::{Extension, Mount};
 use crate::engine::Engine;
 use crate::engine::image::ResolvedImage;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+use crate::oci::cdi::Edits;
 use crate::oci::cgroups::{self, Driver};
 use crate::oci::devices::GrantedDevice;
 use crate::oci::namespaces::NamespacePaths;
@@ -18,11 +20,13 @@ use crate::oci::request::{ContainerRequest, ExecRequest, NetworkMode};
 use crate::oci::resources::{BlockDevices, settle};
 use crate::oci::spec::{SpecInput, spec};
 use crate::oci::user::{self, ResolvedUser};
-use crate::oci::{exec, process};
+use crate::oci::{exec, process, special};
 use crate::sys::host::{Host, all_devices, device_nodes, device_number};
 use crate::sys::mount;
 use crate::sys::rootfs::Rootfs;
 
+/// Where programs are.
+const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// The default runtime's options type, for those that have any.
 const RUNC_OPTIONS: &str = "containerd.runc.v1.Options";
 
@@ -53,17 +57,22 @@ pub(super) async fn build(
     let host = Host::gather();
     let (settled, warnings) = settle(&record.request.resources, &host)?;
     record.request.resources = settled;
+    if special::for_systemd(&record.request, &record.command) {
+        let stop_signal = &mut record.request.stop_signal;
+        stop_signal.get_or_insert_with(|| special::SYSTEMD_STOP_SIGNAL.into());
+    }
     let request = &record.request;
     let config = image.config.config().as_ref();
     let user = resolve_user(look, process::user(request, config), &request.group_add)?;
     let (devices, block_devices) = devices(request)?;
     let host_devices = if request.security.privileged { all_devices()? } else { Vec::new() };
-    let namespaces = namespaces(engine, id, request).await?;
+    let namespaces = sharing::expected(engine, id, request).await?;
     let files = Files::of(engine, id, request).await?;
     // containerd's runc makes directories unless an option tells it to go through systemd.
     let cgroups_path = cgroups::path(Driver::Cgroupfs, request.cgroup_parent.as_deref(), id)?;
-    let init = if request.init { Some(init_program()?) } else { None };
-    let shm = shared_memory(request)?;
+    let init = if request.init { Some(init_program(request.special.init_binary.as_deref())?) } else { None };
+    let shm = sharing::shared_memory(engine, id, request).await?;
+    let edits = cdi::edits(&engine.config.cdi_spec_dirs, &request.resources.device_requests)?;
     let mounts: Vec<_> = mounted.iter().map(Mounted::in_spec).collect();
     let built = spec(&SpecInput {
         id,
@@ -84,7 +93,19 @@ pub(super) async fn build(
         console_size: None,
         recursive_read_only: true,
     })?;
-    Ok((built, warnings))
+    Ok((extended(built, request, &edits, &record.command)?, warnings))
+}
+
+/// The specification with what goes beyond docker's own form.
+fn extended(spec: Spec, request: &ContainerRequest, edits: &Edits, command: &[String]) -> Result<Spec> {
+    if !special::wanted(request, command) && *edits == Edits::default() {
+        return Ok(spec);
+    }
+    let odd = |cause| Error::failed(format!("extend the runtime specification: {cause}"));
+    let mut json = serde_json::to_value(spec).map_err(odd)?;
+    special::apply(&mut json, request, command)?;
+    special::apply_edits(&mut json, edits)?;
+    serde_json::from_value(json).map_err(odd)
 }
 
 fn resolve_user(look: &Rootfs, wanted: &str, groups: &[String]) -> Result<ResolvedUser> {
@@ -98,7 +119,13 @@ fn resolve_user(look: &Rootfs, wanted: &str, groups: &[String]) -> Result<Resolv
 fn devices(request: &ContainerRequest) -> Result<(Vec<GrantedDevice>, BlockDevices)> {
     let mut granted = Vec::new();
     for wanted in &request.resources.devices {
-        for device in device_nodes(Path::new(&wanted.host), Path::new(&wanted.container))? {
+        let nodes = device_nodes(Path::new(&wanted.host), Path::new(&wanted.container));
+        // docker's code for a start that misses a file.
+        let missing = |error: Error| match error.message.ends_with("no such file or directory") {
+            true => Error { kind: Kind::CommandNotFound, ..error },
+            false => error,
+        };
+        for device in nodes.map_err(missing)? {
             granted.push(GrantedDevice { device, permissions: wanted.permissions.clone() });
         }
     }
@@ -118,7 +145,11 @@ fn devices(request: &ContainerRequest) -> Result<(Vec<GrantedDevice>, BlockDevic
     Ok((granted, numbers))
 }
 
-async fn namespaces(engine: &Engine, id: &str, request: &ContainerRequest) -> Result<NamespacePaths> {
+pub(super) async fn namespaces(
+    engine: &Engine,
+    id: &str,
+    request: &ContainerRequest,
+) -> Result<NamespacePaths> {
     let network = match &request.network.mode {
         NetworkMode::Bridge => Some(super::network::path(engine, id)),
         NetworkMode::Container(other) => Some(of_container(engine, other, "net").await?),
@@ -134,7 +165,8 @@ async fn namespaces(engine: &Engine, id: &str, request: &ContainerRequest) -> Re
     Ok(paths)
 }
 
-fn shared_with(setting: Option<&str>) -> Option<&str> {
+/// The other container of `container:X`.
+pub(super) fn shared_with(setting: Option<&str>) -> Option<&str> {
     setting.and_then(|setting| setting.strip_prefix("container:"))
 }
 
@@ -142,25 +174,29 @@ fn shared_with(setting: Option<&str>) -> Option<&str> {
 pub(super) async fn of_container(engine: &Engine, reference: &str, kind: &str) -> Result<PathBuf> {
     let other = super::find(engine, reference).await?;
     if other.pid == 0 {
-        let what = if kind == "net" { "network namespace" } else { "namespace" };
-        return Err(Error::conflict(format!("cannot join {what} of a non running container: {}", other.id))
-            .hint(format!("start it first: wharfie start {}", other.name)));
+        let message = match kind {
+            "net" => format!("cannot join network namespace of a non running container: {}", other.id),
+            _ => format!("container {} is not running", other.id),
+        };
+        return Err(Error::conflict(message).hint(format!("start it first: wharfie start {}", other.name)));
     }
     Ok(PathBuf::from(format!("/proc/{}/ns/{kind}", other.pid)))
 }
 
-/// The other container's /dev/shm goes with its ipc namespace, and cannot be mounted out of its mount namespace.
-fn shared_memory(request: &ContainerRequest) -> Result<Option<PathBuf>> {
-    match shared_with(request.namespaces.ipc.as_deref()) {
-        Some(_) => Err(Error::usage(
-            "--ipc container: is not supported: another container's /dev/shm cannot be shared yet",
-        )
-        .hint("--ipc host shares the host's")),
-        None => Ok(None),
+/// The program of `--init`: the one asked for, a path or a name on PATH, or a known one.
+fn init_program(wanted: Option<&str>) -> Result<PathBuf> {
+    if let Some(wanted) = wanted {
+        let found = match wanted.contains('/') {
+            true => Some(PathBuf::from(wanted)),
+            false => {
+                PATH.iter().map(|directory| Path::new(directory).join(wanted)).find(|path| path.is_file())
+            }
+        };
+        return found.filter(|path| path.is_file()).ok_or_else(|| {
+            Error::failed(format!("init binary {wanted:?} not found"))
+                .hint("--init-binary takes a path, or a name on PATH")
+        });
     }
-}
-
-fn init_program() -> Result<PathBuf> {
     const PROGRAMS: [&str; 5] = [
         "/usr/bin/docker-init",
         "/usr/libexec/docker/docker-init",
@@ -186,6 +222,21 @@ pub(super) fn runtime(engine: &Engine, wanted: Option<&str>) -> (String, Option<
         name if name.matches('.').count() >= 2 && !name.contains('/') => (name.to_owned(), None),
         program => ("io.containerd.runc.v2".into(), Some(runc_options(program))),
     }
+}
+
+/// Refuses a runtime by name that is nowhere: the shim would say so in words of its own.
+pub(super) fn check_runtime(wanted: Option<&str>) -> Result<()> {
+    let Some(name) = wanted.filter(|name| !name.is_empty() && *name != "runc") else { return Ok(()) };
+    let of_containerd = name.matches('.').count() >= 2 && !name.contains('/');
+    let found = match name.contains('/') {
+        true => Path::new(name).is_file(),
+        false => PATH.iter().any(|directory| Path::new(directory).join(name).is_file()),
+    };
+    if of_containerd || found {
+        return Ok(());
+    }
+    Err(Error::failed(format!("unknown or invalid runtime name: {name}"))
+        .hint("--runtime takes a name of containerd's (io.containerd.runc.v2), or a program's name or path"))
 }
 
 /// containerd's runc options with just `binary_name`, field 6 of the message (api/types/runc/options/oci.proto).

@@ -13,9 +13,9 @@ use super::hold::hold;
 use super::model::{Container, Record, Status};
 use super::network::{self, Connecting};
 use super::remove::{end_task, remove_directory};
-use super::{files, hung, runtime_error};
+use super::{files, health, hung, logging, runtime_error};
 use crate::containerd::{Mount, Stdio};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::monitor::client::{Attachment, Wants};
 use crate::monitor::{self, Duty, MONITOR_ARGUMENT};
@@ -125,11 +125,13 @@ async fn launch(
     let run_directory = engine.paths.container_run(&id);
     make_directory(&run_directory, 0o700)?;
     let mut duty = duty(engine, container, record)?;
+    logging::settle(container, record, &mut duty).await?;
     write_duty(&duty)?;
     // `create` has just written them for a container whose mounts are given.
     if options.mounts.is_none() {
         files::write(engine, &id, record, None)?;
     }
+    super::sharing::refresh(engine, container, record).await?;
     if let Some(connecting) = connecting {
         connecting.namespace().await;
     }
@@ -184,6 +186,8 @@ async fn launch(
     let (pid, connection, mut attachment) = (made?, connected?, attached?);
     if connection.is_some() {
         files::write(engine, &id, record, connection.as_ref())?;
+        // What they link to is here from now on; that they do not learn it is no failure of this start.
+        let _ = super::links::tell(engine, container).await;
         duty.connection.clone_from(&connection);
         write_duty(&duty)?;
     }
@@ -194,6 +198,7 @@ async fn launch(
         }
     }
     let state = begun(container, connection, options.by_policy);
+    health::begin(engine, container, state.started_at)?;
     let (started, kept) =
         tokio::join!(engine.containerd.start(&id, ""), write_state(engine, container, state));
     started
@@ -204,7 +209,24 @@ async fn launch(
     }
     container.pid = pid;
     container.status = Status::Running;
+    note_start(engine, container, options.attach.is_some());
+    if let Some(path) = &record.request.special.pidfile {
+        write_atomic(path, pid.to_string().as_bytes(), 0o644)?;
+    }
     Ok(attachment.filter(|_| options.attach.is_some()))
+}
+
+/// docker's order: who listens, the networks, the volumes, the start.
+fn note_start(engine: &Engine, container: &Container, attached: bool) {
+    let mut events = Vec::new();
+    if attached {
+        events.push(event::of_container(container, "attach"));
+    }
+    let connection = container.state.connection.iter();
+    events.extend(connection.flat_map(|connection| event::of_networks(&container.id, connection, "connect")));
+    events.extend(event::of_mounts(container, true));
+    events.push(event::of_container(container, "start"));
+    engine.note(&events);
 }
 
 fn begun(container: &Container, connection: Option<Connection>, by_policy: bool) -> super::State {
@@ -212,6 +234,7 @@ fn begun(container: &Container, connection: Option<Connection>, by_policy: bool)
         started_at: Some(Timestamp::now()),
         finished_at: None,
         exit_code: None,
+        oom_killed: false,
         error: String::new(),
         restart_count: if by_policy { container.state.restart_count + 1 } else { 0 },
         restart_delay: if by_policy { container.state.restart_delay } else { 0 },
@@ -270,8 +293,10 @@ fn duty(engine: &Engine, container: &Container, record: &Record) -> Result<Duty>
         output,
         log: request.log.clone(),
         log_attributes: BTreeMap::new(),
+        log_target: None,
         restart: request.restart,
         auto_remove: request.auto_remove,
+        health: health::of(container).cloned(),
         connection: None,
         networks: Some(engine.networks.clone()),
     })

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::end::{finish, read_state, write_state};
+use super::end::{finish, finish_held, read_state, write_state};
 use super::hold::hold;
 use super::hung;
 use super::model::{Container, Status};
 use super::start::{StartOptions, start_held};
-use crate::engine::Engine;
+use crate::containerd::TaskStatus;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::RestartPolicy;
 
@@ -16,6 +17,10 @@ const GRACE: i64 = 10;
 
 /// After SIGKILL a process is gone at once, unless the kernel holds it.
 const AFTER_KILL: Duration = Duration::from_secs(10);
+
+/// How long a shim may take to tell whether its container is still frozen.
+const ANSWER: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_millis(20);
 
 /// Ask the container to end: the stop signal, then SIGKILL after `timeout` seconds (None: the container's own
 /// or ten; negative: never). One that does not run is fine.
@@ -40,7 +45,10 @@ pub async fn stop(
         Ok(()) => finish(engine, container).await.map(drop),
         halted => halted,
     };
-    let Err(error) = ended else { return Ok(()) };
+    let Err(error) = ended else {
+        engine.note(&[event::of_container(container, "stop")]);
+        return Ok(());
+    };
     if error.kind == Kind::Unavailable {
         return Err(error);
     }
@@ -81,14 +89,20 @@ pub async fn restart(
     signal: Option<&str>,
     timeout: Option<i64>,
 ) -> Result<()> {
+    // What cannot be started again must not be stopped.
+    container.record()?;
     // Held until it runs again: otherwise its monitor would take the end for the last one, and `--rm` at it.
     let _held = hold(&engine.paths.container(&container.id)).await?;
     look_again(engine, container).await?;
     if tell_stopped(engine, container).await? {
         halt(engine, container, signal, timeout).await?;
         look_again(engine, container).await?;
+        finish_held(engine, container).await?;
+        engine.note(&[event::of_container(container, "stop")]);
     }
-    start_held(engine, container, StartOptions::default()).await.map(drop)
+    start_held(engine, container, StartOptions::default()).await?;
+    engine.note(&[event::of_container(container, "restart")]);
+    Ok(())
 }
 
 /// Send a signal. SIGKILL and the like end the container; no policy starts it again, as with docker.
@@ -109,8 +123,11 @@ pub async fn kill(engine: &Engine, container: &mut Container, signal: &str) -> R
         .kill(&container.id, "", number, false)
         .await
         .map_err(|error| Error::from(error).context(format!("cannot kill container: {}", container.name)))?;
-    if number == 9 && container.status == Status::Paused {
-        engine.containerd.resume(&container.id).await?;
+    note_signal(engine, container, number);
+    // docker's rule: a signal that ends the container thaws it, and so does any where no other signal is said to.
+    let says = container.record.as_ref().is_some_and(|record| record.request.stop_signal.is_some());
+    if container.status == Status::Paused && (ends || !says) {
+        thaw(engine, &container.id).await?;
     }
     Ok(())
 }
@@ -140,9 +157,9 @@ async fn halt(
     let id = container.id.clone();
     let ended = engine.containerd.wait(&id, "");
     tokio::pin!(ended);
-    send(engine, &id, signal).await?;
+    send(engine, container, signal).await?;
     if container.status == Status::Paused {
-        engine.containerd.resume(&id).await?;
+        thaw(engine, &id).await?;
     }
     let in_time = match u64::try_from(grace) {
         Ok(seconds) => tokio::time::timeout(Duration::from_secs(seconds), &mut ended).await,
@@ -153,7 +170,7 @@ async fn halt(
         Ok(Err(error)) if error.is_not_found() => {}
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => {
-            send(engine, &id, 9).await?;
+            send(engine, container, 9).await?;
             match tokio::time::timeout(AFTER_KILL, &mut ended).await {
                 Ok(Err(error)) if !error.is_not_found() => return Err(error.into()),
                 Ok(_) => {}
@@ -167,11 +184,37 @@ async fn halt(
     Ok(())
 }
 
-async fn send(engine: &Engine, id: &str, signal: u32) -> Result<()> {
-    match engine.containerd.kill(id, "", signal, false).await {
-        Err(error) if !error.is_not_found() => Err(error.into()),
-        _ => Ok(()),
+/// Let a frozen container take its signal. With SIGKILL the runtime has done so itself, which the shim learns
+/// only when the process has ended; and others may have.
+async fn thaw(engine: &Engine, id: &str) -> Result<()> {
+    let Err(error) = engine.containerd.resume(id).await else { return Ok(()) };
+    let mut tries = ANSWER.as_millis() / EVERY.as_millis();
+    while tries > 0 {
+        match engine.containerd.task(id, Some(ANSWER)).await {
+            Ok(task) if matches!(task.status, TaskStatus::Paused | TaskStatus::Pausing) => {
+                tokio::time::sleep(EVERY).await;
+            }
+            Err(gone) if !gone.is_not_found() => break,
+            _ => return Ok(()),
+        }
+        tries -= 1;
     }
+    Err(error.into())
+}
+
+async fn send(engine: &Engine, container: &Container, signal: u32) -> Result<()> {
+    match engine.containerd.kill(&container.id, "", signal, false).await {
+        Ok(()) => {
+            note_signal(engine, container, signal);
+            Ok(())
+        }
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        Err(_) => Ok(()),
+    }
+}
+
+fn note_signal(engine: &Engine, container: &Container, signal: u32) {
+    engine.note(&[event::of_container(container, "kill").with("signal", signal.to_string())]);
 }
 
 fn stop_signal(container: &Container, asked: Option<&str>) -> Result<u32> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::model::{Container, Status};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::sys::process::Process;
 
@@ -30,6 +30,7 @@ pub async fn processes(engine: &Engine, container: &Container) -> Result<Vec<Pro
         Ok(Err(error)) if error.is_not_found() => return Err(not_running(container)),
         Ok(Err(error)) => return Err(error.into()),
     };
+    engine.note(&[event::of_container(container, "top")]);
     pids.sort_unstable();
     pids.dedup();
     Ok(pids.into_iter().filter_map(Process::read).collect())

@@ -46,3 +46,49 @@ pub async fn is_over(engine: &Engine, id: &str) -> bool {
         Err(error) => error.kind == crate::Kind::NotFound,
     }
 }
+
+/// How often to look at a container that has no task to wait for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The exit status of the next end of the container, also where it does not run now.
+///
+/// # Errors
+/// [`crate::Kind::NotFound`] when it is removed before it runs again.
+pub async fn wait_for_next_exit(engine: &Engine, container: &Container) -> Result<u32> {
+    let mut last = container.state.finished_at;
+    let mut container = container.clone();
+    loop {
+        if container.status.is_alive() {
+            return wait(engine, &container).await;
+        }
+        // It may have run and ended between two looks.
+        if container.state.finished_at > last
+            && let Some(status) = container.state.exit_code
+        {
+            return Ok(status);
+        }
+        last = container.state.finished_at;
+        tokio::time::sleep(LOOK).await;
+        container = super::find(engine, &container.id).await?;
+    }
+}
+
+/// The exit status of the container once it is removed.
+pub async fn wait_until_removed(engine: &Engine, container: &Container) -> Result<u32> {
+    let mut status = container.state.exit_code.unwrap_or_default();
+    let mut container = container.clone();
+    loop {
+        if container.status.is_alive() {
+            status = wait(engine, &container).await?;
+        }
+        match super::find(engine, &container.id).await {
+            Ok(found) => container = found,
+            Err(error) if error.kind == crate::Kind::NotFound => return Ok(status),
+            Err(error) => return Err(error),
+        }
+        if !container.status.is_alive() {
+            status = container.state.exit_code.unwrap_or(status);
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::containerd::{Client, Code};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::image::archive::{RootfsTar, read_rootfs};
 use crate::image::digest::Hasher;
@@ -107,6 +107,9 @@ async fn make(
         None => name::dangling(&target),
     };
     name::put(client, &name, &target).await?;
+    let told =
+        request.reference.as_ref().map_or_else(|| target.digest().to_string(), |named| named.familiar());
+    engine.note(&[event::of_image("import", target.digest().as_ref(), &told)]);
     Ok(target.digest().to_string())
 }
 

@@ -9,7 +9,7 @@ use oci_spec::image::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::containerd::{BlobWriter, Client, Code};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::image::archive::{Contents, DockerImage, Layout, NamedTarget, Sink, interpret, read_images};
 use crate::image::media;
@@ -43,6 +43,10 @@ pub async fn load(
     let load = Load { client: &lease.client, snapshotter: &engine.config.snapshotter, platform, progress };
     let result = load.run(input).await;
     lease.end(result.is_err()).await;
+    for image in result.iter().flatten() {
+        let name = image.name.as_deref().unwrap_or(&image.id);
+        engine.note(&[event::of_image("load", &image.id, name)]);
+    }
     result
 }
 

@@ -2,6 +2,7 @@
 
 mod commit;
 mod content;
+mod disk;
 mod download;
 mod import;
 mod inspect;
@@ -18,6 +19,7 @@ mod unpack;
 mod usage;
 
 pub use commit::{Commit, Description, Format, NewLayer};
+pub use disk::{ImageUsage, prunable, prune, shared, total, usage};
 pub use import::{ImportRequest, Source, import};
 pub use inspect::{InspectedImage, Metadata, RootFs, inspect};
 pub use list::{ImageFilters, ImageSummary, PlatformSummary, list};

@@ -7,7 +7,7 @@ use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
 use tokio::sync::oneshot;
 
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::image::media::{self, LARGEST_MANIFEST};
 use crate::image::platform::Platform;
@@ -129,6 +129,7 @@ pub async fn pull(engine: &Engine, request: &PullRequest, progress: &dyn Progres
     if let Ok(Pulled { target, is_new, .. }) = &result {
         let (name, digest) = (reference.familiar(), target.digest().as_ref());
         progress.report(Event::Pulled { name: &name, digest, is_new: *is_new });
+        engine.note(&[event::of_image("pull", &name, &name)]);
     }
     result.map_err(|error| match error.kind {
         Kind::Unavailable if unfinished => error.hint("pull again: it goes on where it stopped"),

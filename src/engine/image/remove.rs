@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::containerd::{Image, TaskStatus};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::registry::{Reference, is_id_prefix};
 
@@ -73,12 +73,15 @@ pub async fn remove(engine: &Engine, text: &str, options: RemoveOptions) -> Resu
     }
     let names: Vec<&String> = all.iter().map(|image| &image.name).collect();
     let mut removed = untag(engine, &all, &names).await?;
-    removed.push(Removed::Deleted(image.target.digest().to_string()));
+    let id = image.target.digest().to_string();
+    engine.note(&[event::of_image("delete", &id, &id)]);
+    removed.push(Removed::Deleted(id));
     Ok(removed)
 }
 
 /// Forget names; what they alone kept is gone afterwards.
 async fn untag(engine: &Engine, all: &[Image], names: &[&String]) -> Result<Vec<Removed>> {
+    let id = all.first().map(|image| image.target.digest().to_string()).unwrap_or_default();
     let mut removed = Vec::new();
     for (index, name) in names.iter().enumerate() {
         let last = index + 1 == names.len() && names.len() == all.len();
@@ -87,7 +90,9 @@ async fn untag(engine: &Engine, all: &[Image], names: &[&String]) -> Result<Vec<
             _ => {}
         }
         if !is_dangling(name) && !name.starts_with("sha256:") {
-            removed.push(Removed::Untagged(familiar(name)));
+            let name = familiar(name);
+            engine.note(&[event::of_image("untag", &id, &name)]);
+            removed.push(Removed::Untagged(name));
         }
     }
     Ok(removed)
@@ -165,7 +170,7 @@ fn conflict(name: &str, force: &str, why: &str) -> Error {
     }
 }
 
-fn familiar(name: &str) -> String {
+pub(super) fn familiar(name: &str) -> String {
     Reference::parse(name).map(|reference| reference.familiar()).unwrap_or_else(|_| name.to_owned())
 }
 

@@ -6,7 +6,7 @@ use oci_spec::image::{Descriptor, ImageManifest, SCHEMA_VERSION};
 use serde_json::{Value, json};
 
 use crate::containerd::Client;
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::image::archive::ArchiveWriter;
 use crate::image::media;
@@ -92,6 +92,10 @@ pub async fn save(engine: &Engine, selected: &[Selected], output: &mut (dyn Writ
     archive.file("manifest.json", json!(docker).to_string().as_bytes())?;
     archive.file("oci-layout", json!({ "imageLayoutVersion": "1.0.0" }).to_string().as_bytes())?;
     archive.finish()?;
+    for one in selected {
+        let id = one.target.digest().as_ref();
+        engine.note(&[event::of_image("save", id, id)]);
+    }
     Ok(())
 }
 

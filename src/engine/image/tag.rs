@@ -1,6 +1,6 @@
 //! Tag: one more name for an image.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::registry::Reference;
 
@@ -14,5 +14,7 @@ pub async fn tag(engine: &Engine, source: &str, target: &str) -> Result<()> {
         return Err(Error::usage("refusing to create a tag with a digest reference"));
     }
     let image = find(engine, source).await?;
-    name::put(&engine.containerd, &reference.canonical(), &image.target).await
+    name::put(&engine.containerd, &reference.canonical(), &image.target).await?;
+    engine.note(&[event::of_image("tag", image.target.digest().as_ref(), &reference.familiar())]);
+    Ok(())
 }

@@ -207,7 +207,7 @@ pub async fn info(engine: &Engine, identity: &Identity) -> Result<Info> {
         init_commit: Commit { id: String::new() },
         security_options: security(&host),
         firewall_backend: json!({ "Driver": "nftables" }),
-        cdi_spec_dirs: Vec::new(),
+        cdi_spec_dirs: config.cdi_spec_dirs.iter().map(|path| path.display().to_string()).collect(),
         containerd: json!({
             "Address": engine.containerd.socket().display().to_string(),
             "Namespaces": { "Containers": engine.containerd.namespace(), "Plugins": "" },

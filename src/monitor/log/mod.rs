@@ -3,14 +3,24 @@
 
 pub mod attributes;
 pub mod escape;
+pub mod fluentd;
+pub mod journald;
 pub mod json_file;
+pub mod lines;
+pub mod link;
 pub mod none;
 pub mod options;
+pub mod remote;
 pub mod rotation;
+pub mod syslog;
 pub mod time;
 
 use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use rustix::event::PollFlags;
 
 use crate::oci::request::LogConfig;
 use crate::{Error, Result};
@@ -52,6 +62,24 @@ pub trait Driver {
     fn work(&mut self) -> bool {
         false
     }
+
+    /// What to wait for, and in which way, before [`Driver::ready`] is called.
+    fn source(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        None
+    }
+
+    /// When to call [`Driver::ready`] although nothing is ready.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// The container's output should not be read for now.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Goes on with what had to wait.
+    fn ready(&mut self) {}
 }
 
 /// Refuses a driver or an option that is not known, in docker's words. Pure: the cli calls it before anything
@@ -61,18 +89,23 @@ pub fn validate(config: &LogConfig) -> Result<()> {
         "none" => Ok(()),
         "json-file" => FileOptions::json_file(&config.options).map(|_| ()),
         "local" => FileOptions::local(&config.options).map(|_| ()),
+        "syslog" => syslog::parse(&config.options).map(|_| ()),
+        "journald" => journald::check(&config.options),
+        "fluentd" => fluentd::parse(&config.options).map(|_| ()),
         other => Err(Error::failed(format!("logger: no log driver named '{other}' is registered"))
-            .hint("the drivers are json-file, local and none")),
+            .hint("the drivers are json-file, local, journald, syslog, fluentd and none")),
     }
 }
 
-/// Refuses a driver that keeps nothing to read, in docker's words.
-pub fn readable(config: &LogConfig) -> Result<()> {
-    if config.driver == "none" {
-        return Err(Error::failed("configured logging driver does not support reading")
-            .hint("the container was made with --log-driver none: its output was not kept"));
+/// Whether the driver keeps something to read: a file, or a copy of what it sends away.
+pub fn is_kept(config: &LogConfig) -> bool {
+    match config.driver.as_str() {
+        "none" => false,
+        "syslog" | "journald" | "fluentd" => {
+            options::cache(&config.options).is_ok_and(|cache| cache.is_some())
+        }
+        _ => true,
     }
-    Ok(())
 }
 
 /// Where the log of `id` lies in its `directory`.
@@ -80,10 +113,18 @@ pub fn path(directory: &Path, id: &str) -> PathBuf {
     directory.join(format!("{id}-json.log"))
 }
 
-/// The driver that `config` asks for. `attributes` go into every entry (see [`attributes::select`]). A driver
+/// The driver that `config` asks for, with the `target` of one that sends messages away. `attributes` go into every entry (see [`attributes::select`]). A driver
 /// that is not known keeps a plain json-file: the container is running, and its output is worth more than
 /// the rule.
-pub fn open(config: &LogConfig, path: PathBuf, attributes: &BTreeMap<String, String>) -> Box<dyn Driver> {
+pub fn open(
+    config: &LogConfig,
+    target: Option<&remote::Target>,
+    path: PathBuf,
+    attributes: &BTreeMap<String, String>,
+) -> Box<dyn Driver> {
+    if let Some(target) = target {
+        return Box::new(remote::Remote::new(target, path, attributes));
+    }
     let options = match config.driver.as_str() {
         "none" => return Box::new(none::None),
         // docker's "local" keeps a binary form that only docker reads; ours is the json-file with its defaults.
@@ -116,7 +157,22 @@ mod tests {
                 Some("compress cannot be true when max-file is less than 2 or max-size is not set"),
             ),
             ("json-file", "mode=fast", Some("logger: logging mode \"fast\" not supported")),
-            ("syslog", "", Some("logger: no log driver named 'syslog' is registered")),
+            (
+                "json-file",
+                "max-buffer-size=1m",
+                Some("logger: max-buffer-size option is only supported with 'mode=non-blocking'"),
+            ),
+            ("json-file", "mode=non-blocking max-buffer-size=1m", None),
+            ("syslog", "", None),
+            (
+                "syslog",
+                "syslog-address=udp://127.0.0.1:1 tag=x labels=a cache-disabled=true mode=non-blocking",
+                None,
+            ),
+            ("journald", "tag=x env=A cache-max-size=1m cache-max-file=2", None),
+            ("journald", "max-size=1m", Some("unknown log opt 'max-size' for journald log driver")),
+            ("fluentd", "fluentd-async=true", None),
+            ("splunk", "", Some("logger: no log driver named 'splunk' is registered")),
         ] {
             let config = LogConfig {
                 driver: driver.into(),

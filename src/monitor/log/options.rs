@@ -1,11 +1,18 @@
-//! The options of the drivers that write files, parsed and checked as docker does.
+//! The options of all drivers, and of those that write files, parsed and checked as docker does.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
+use crate::output::units::parse_ram;
 use crate::{Error, Result};
 
+/// Options of a driver, by name.
+pub type Options = BTreeMap<String, String>;
+
 /// How large a log grows and how many files it has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileOptions {
     /// Bytes after which a new file begins; None never.
     pub max_size: Option<u64>,
@@ -68,15 +75,26 @@ impl FileOptions {
     }
 }
 
-fn known(driver: &str, options: &BTreeMap<String, String>, names: &[&str]) -> Result<()> {
+/// Refuses options that are not among `names` nor every driver's.
+pub(super) fn known(driver: &str, options: &Options, names: &[&str]) -> Result<()> {
+    let blocking = options.get("mode").is_none_or(|mode| mode != "non-blocking");
     for (name, value) in options {
         match name.as_str() {
-            // Every driver has these. A log on disk that drops what the disk does not take never blocks for
-            // long, so both modes are the same here.
+            // Every driver has these. A file takes what it can and drops the rest in either mode.
             "mode" if value == "blocking" || value == "non-blocking" || value.is_empty() => {}
             "mode" => return Err(invalid(format!("logger: logging mode {value:?} not supported"))),
-            "max-buffer-size" if decimal_size(value).is_some() => {}
-            "labels-regex" | "env-regex" if driver == "json-file" => {
+            "max-buffer-size" if blocking => {
+                return Err(invalid(
+                    "logger: max-buffer-size option is only supported with 'mode=non-blocking'".into(),
+                ));
+            }
+            "max-buffer-size" => {
+                limit(options)?;
+            }
+            "cache-disabled" | "cache-max-size" | "cache-max-file" | "cache-compress" => {
+                cache(options)?;
+            }
+            "labels-regex" | "env-regex" => {
                 return Err(invalid(format!("log opt '{name}' is not supported yet"))
                     .hint("name the labels or variables with `labels` or `env`"));
             }
@@ -87,12 +105,82 @@ fn known(driver: &str, options: &BTreeMap<String, String>, names: &[&str]) -> Re
     Ok(())
 }
 
+/// `max-buffer-size`, in bytes.
+///
+/// # Errors
+/// A size that does not parse.
+pub fn limit(options: &Options) -> Result<Option<usize>> {
+    let Some(text) = options.get("max-buffer-size") else { return Ok(None) };
+    let size = ram_size(text)
+        .ok_or_else(|| invalid(format!("error parsing option max-buffer-size: invalid size: '{text}'")))?;
+    Ok(Some(size))
+}
+
+/// What is kept for `logs` of a driver that sends messages away; None where it is not wanted.
+///
+/// # Errors
+/// An option that does not parse.
+pub fn cache(options: &Options) -> Result<Option<FileOptions>> {
+    if let Some(text) = options.get("cache-disabled")
+        && boolean(text).ok_or_else(|| invalid(format!("cache-disabled: invalid boolean '{text}'")))?
+    {
+        return Ok(None);
+    }
+    let of_file =
+        |name: &str| options.get(&format!("cache-{name}")).map(|value| (name.to_owned(), value.clone()));
+    let options: Options = ["max-size", "max-file", "compress"].into_iter().filter_map(of_file).collect();
+    FileOptions::local(&options).map(Some)
+}
+
+/// A server's place, its name not looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A unix socket that takes datagrams.
+    Datagram(PathBuf),
+    /// A unix socket that takes connections.
+    Stream(PathBuf),
+    /// UDP: host and port.
+    Udp(String, u16),
+    /// TCP: host and port.
+    Tcp(String, u16),
+}
+
+/// `host[:port]`, `[::1]:port`, `[::1]`.
+pub(super) fn place(text: &str, default: u16) -> Result<(String, u16)> {
+    let wrong = || Error::failed(format!("address {text}: invalid host or port"));
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']').ok_or_else(wrong)?;
+            (host, rest.strip_prefix(':'))
+        }
+        None if text.matches(':').count() > 1 => {
+            return Err(Error::failed(format!("address {text}: too many colons in address")));
+        }
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    };
+    let port = match port.filter(|port| !port.is_empty()) {
+        Some(port) => port.parse().map_err(|_| wrong())?,
+        None => default,
+    };
+    // Go dials this machine where no host is named.
+    let host = if host.is_empty() { "127.0.0.1" } else { host };
+    if host.contains(['/', '@', '?', '#', ' ']) {
+        return Err(wrong());
+    }
+    Ok((host.to_owned(), port))
+}
+
 fn invalid(message: String) -> Error {
     Error::failed(message)
 }
 
+/// `10m` as so many bytes, in units of 1024.
+pub(super) fn ram_size(text: &str) -> Option<usize> {
+    usize::try_from(parse_ram(text).ok()?).ok()
+}
+
 /// Go's `strconv.ParseBool`.
-fn boolean(text: &str) -> Option<bool> {
+pub(super) fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
@@ -140,6 +228,28 @@ mod tests {
         ] {
             assert_eq!(decimal_size(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn places_and_copies() {
+        for (text, expected) in [
+            ("logs", Some(("logs", 5))),
+            ("logs:7", Some(("logs", 7))),
+            ("[::1]", Some(("::1", 5))),
+            ("[::1]:7", Some(("::1", 7))),
+            (":7", Some(("127.0.0.1", 7))),
+            ("::1", None),
+            ("logs:x", None),
+            ("user@logs", None),
+        ] {
+            let expected = expected.map(|(host, port)| (host.to_owned(), port));
+            assert_eq!(place(text, 5).ok(), expected, "{text}");
+        }
+        let of = |key: &str, value: &str| cache(&BTreeMap::from([(key.to_owned(), value.to_owned())]));
+        assert_eq!(of("cache-disabled", "true").unwrap(), None);
+        assert_eq!(of("cache-max-file", "2").unwrap().unwrap().max_file, 2);
+        assert!(of("cache-compress", "maybe").is_err());
+        assert_eq!(cache(&BTreeMap::new()).unwrap().unwrap().max_size, Some(20_000_000));
     }
 
     #[test]

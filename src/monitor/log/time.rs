@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Stamp {
     text: [u8; 40],
     length: usize,
+    moment: (u64, u32),
 }
 
 impl Stamp {
@@ -22,7 +23,7 @@ impl Stamp {
     pub fn at(seconds: u64, nanoseconds: u32) -> Self {
         let (year, month, day) = civil(seconds / 86_400);
         let second = seconds % 86_400;
-        let mut stamp = Self { text: [0; 40], length: 0 };
+        let mut stamp = Self { text: [0; 40], length: 0, moment: (seconds, nanoseconds) };
         let mut out = &mut stamp.text[..];
         // A year of up to 12 digits fits; what would not is cut, which no clock shows.
         let _ = write!(
@@ -43,6 +44,11 @@ impl Stamp {
         stamp.text[length.min(39)] = b'Z';
         stamp.length = (length + 1).min(40);
         stamp
+    }
+
+    /// Seconds and nanoseconds since 1970.
+    pub fn moment(&self) -> (u64, u32) {
+        self.moment
     }
 
     /// `2026-01-02T03:04:05.06Z`.

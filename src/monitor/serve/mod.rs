@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use super::aftermath::{self, Ending};
 use super::frame::{self, Type, Welcome};
+use super::health::Checks;
 use super::log::{self, Driver, Stream};
 use super::socket::Socket;
 use super::{Duty, log::time::Stamp};
@@ -67,6 +68,8 @@ enum Source {
     Starter,
     Listener,
     Init,
+    Check,
+    Log,
     Output(Stream),
     Input,
     Client(usize),
@@ -83,6 +86,7 @@ struct Monitor<'t> {
     outputs: Outputs,
     input: Input,
     init: Init,
+    checks: Checks,
     clients: Vec<Client>,
     socket: Option<Socket>,
     starter: Option<OwnedFd>,
@@ -119,6 +123,7 @@ pub(super) fn serve(start: Start, teardown: &dyn Fn(&Duty)) -> Result<()> {
     let input = Input::open(duty.stdin.as_deref())
         .map_err(|cause| Error::io("open", duty.stdin.clone().unwrap_or_default(), cause))?;
     let path = log::path(&duty.directory, &duty.id);
+    let health = duty.health.clone();
     let mut monitor = Monitor {
         welcome: Welcome {
             version: super::PROTOCOL,
@@ -126,7 +131,7 @@ pub(super) fn serve(start: Start, teardown: &dyn Fn(&Duty)) -> Result<()> {
             stdin: duty.stdin.is_some(),
             stdin_once: duty.stdin_once && !duty.tty,
         },
-        log: log::open(&duty.log, path, &duty.log_attributes),
+        log: log::open(&duty.log, duty.log_target.as_ref(), path, &duty.log_attributes),
         duty,
         duty_path: start.duty_path,
         way: start.way,
@@ -134,6 +139,7 @@ pub(super) fn serve(start: Start, teardown: &dyn Fn(&Duty)) -> Result<()> {
         outputs: Outputs::new(start.stdout, start.stderr),
         input,
         init: Init::new(start.bundle.as_deref()),
+        checks: Checks::new(health),
         clients: Vec::new(),
         socket: Some(start.socket),
         starter: start.starter,
@@ -176,6 +182,8 @@ fn tell_ready(pipe: &OwnedFd) -> Result<()> {
 impl Monitor<'_> {
     /// Waits once and does what has become possible.
     fn turn(&mut self) -> Result<()> {
+        // Before the wait: the process may have been there before this one, and then nothing ever wakes us.
+        self.checks.advance(self.init.seen(), &self.duty_path);
         let ready = self.wait().map_err(|cause| Error::io("wait for", &self.duty_path, cause))?;
         let mut read = false;
         let mut changed = false;
@@ -196,6 +204,8 @@ impl Monitor<'_> {
                     self.init.look();
                     changed = true;
                 }
+                Source::Check => self.checks.look(),
+                Source::Log => self.log.ready(),
                 Source::Output(stream) => read |= self.read_output(stream),
                 Source::Input => {}
                 Source::Client(index) => self.serve_client(index, *flags),
@@ -230,12 +240,16 @@ impl Monitor<'_> {
         if self.log_works {
             self.log_works = self.log.work();
         }
+        if self.log.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+            self.log.ready();
+        }
     }
 
     /// Polls for all that can be served now.
     fn wait(&mut self) -> rustix::io::Result<Vec<(Source, PollFlags)>> {
-        if !self.trimmed && self.timeout().is_none() {
-            let ready = self.poll(Timespec::try_from(IDLE).ok())?;
+        let idle = Timespec::try_from(IDLE).ok();
+        if !self.trimmed && self.timeout().is_none_or(|timeout| Some(timeout) > idle) {
+            let ready = self.poll(idle)?;
             if !ready.is_empty() {
                 return Ok(ready);
             }
@@ -276,6 +290,12 @@ impl Monitor<'_> {
         if let Some(fd) = self.init.source().filter(|_| !self.finished) {
             add(Source::Init, fd, PollFlags::IN);
         }
+        if let Some(fd) = self.checks.source() {
+            add(Source::Check, fd, PollFlags::IN);
+        }
+        if let Some((fd, flags)) = self.log.source() {
+            add(Source::Log, fd, flags);
+        }
         if self.reads_outputs() {
             for (stream, fd) in self.outputs.open() {
                 add(Source::Output(stream), fd, PollFlags::IN);
@@ -306,8 +326,10 @@ impl Monitor<'_> {
             (None, _) => None,
         };
         let work = (self.unflushed || self.log_works).then_some(now);
-        let next = [over, work, self.init.deadline(), self.input.deadline(), self.accept_after]
+        let own = [self.init.deadline(), self.input.deadline(), self.checks.deadline(), self.log.deadline()];
+        let next = [over, work, self.accept_after]
             .into_iter()
+            .chain(own)
             .flatten()
             .chain(self.clients.iter().filter_map(Client::deadline))
             .min()?;
@@ -321,7 +343,7 @@ impl Monitor<'_> {
     /// taken, which is not more than pipes hold: the log must not depend on clients.
     fn reads_outputs(&self) -> bool {
         let ends = self.patience().is_some();
-        !self.finished && (ends || !self.clients.iter().any(Client::is_full))
+        !self.finished && (ends || !(self.log.is_full() || self.clients.iter().any(Client::is_full)))
     }
 
     fn outputs_ended(&self) -> bool {
@@ -420,7 +442,10 @@ impl Monitor<'_> {
                 Request::Stdin(bytes) if ours => self.input.push(&bytes),
                 Request::StdinClose if ours && once => self.input.close(),
                 Request::Stdin(_) | Request::StdinClose => {}
-                Request::Stopping => self.stopped = true,
+                Request::Stopping => {
+                    self.stopped = true;
+                    self.checks.end();
+                }
                 Request::Pid(pid) => {
                     self.init.is(pid);
                     self.starter = None;
@@ -468,6 +493,7 @@ impl Monitor<'_> {
 
     /// Everything there is has been read: hands it over, and cleans up unless a client does.
     fn finish(&mut self) {
+        self.checks.end();
         self.log.finish();
         self.unflushed = false;
         self.log_works = false;

@@ -104,6 +104,15 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl Error {
+    /// The same error as if the template had a name, as the one of `version` has.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        let text = self.0.replacen("template: :", &format!("template: {name}:"), 1);
+        Self(text.replacen("executing \"\"", &format!("executing \"{name}\""), 1))
+    }
+}
+
 impl From<Error> for crate::Error {
     fn from(error: Error) -> Self {
         Self::failed(format!("template parsing error: {error}"))

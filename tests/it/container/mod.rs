@@ -1,29 +1,40 @@
 //! The verbs of containers, one file a verb, and one for each concern that many verbs share.
 
+mod any;
 mod attach;
 mod commit;
 mod cp;
 mod cp_hostile;
 mod create;
 mod diff;
+mod events;
 mod exec;
 mod export;
+mod flags;
+mod guard;
+mod health;
 mod image_mounts;
 mod kill;
+mod log_drivers;
 mod logs;
 mod monitor;
 mod mounts;
 mod network;
 mod origins;
+mod pause;
+mod prune;
 mod ps;
+mod rename;
 mod restart;
 mod rm;
 mod rootfs;
 mod run;
 mod security;
 mod start;
+mod stats;
 mod stop;
 mod terminal;
+mod update;
 mod wait;
 
 use crate::call::Output;

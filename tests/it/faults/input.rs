@@ -36,15 +36,15 @@ fn what_is_not_there_is_named() {
     refused(&engine, &["exec", "ghost", "true"], 1, &["No such container: ghost"]);
     refused(
         &engine,
-        &["run", "--mount", "type=bind,source=/no/such/dir,target=/x", BUSYBOX],
+        &["run", "--mount", "type=bind,source=/run/no/such/dir,target=/x", BUSYBOX],
         125,
-        &["/no/such/dir", "bind source path does not exist"],
+        &["/run/no/such/dir", "bind source path does not exist"],
     );
     refused(&engine, &["run", "--rm", "--network", "ghost", BUSYBOX], 125, &["ghost", "not found"]);
     refused(&engine, &["run", "--network", "container:ghost", BUSYBOX], 125, &["ghost"]);
     refused(&engine, &["run", "--rm", "--runtime", "ghost", BUSYBOX], 125, &["ghost"]);
     refused(&engine, &["run", "--user", "ghost", BUSYBOX], 125, &["ghost", "no matching entries"]);
-    refused(&engine, &["run", "--env-file", "/no/such/file", BUSYBOX], 125, &["/no/such/file"]);
+    refused(&engine, &["run", "--env-file", "/run/no/such/file", BUSYBOX], 125, &["/run/no/such/file"]);
 }
 
 #[test]

@@ -4,6 +4,11 @@ use std::net::IpAddr;
 
 use super::Parsed;
 
+/// An address of either family.
+pub fn any(text: &str) -> Parsed<IpAddr> {
+    text.trim().parse().map_err(|_| format!("failed to parse IP: {text:?}"))
+}
+
 /// The word that stands for the host's address in `--add-host`.
 pub const HOST_GATEWAY: &str = "host-gateway";
 

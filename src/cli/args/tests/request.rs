@@ -5,6 +5,7 @@ use crate::cli::args::{ContainerArgs, RunArgs, Streams};
 use crate::engine::image::PullPolicy;
 use crate::oci::request::{
     ContainerRequest, EndpointRequest, ExecRequest, MountKind, NetworkMode, Protocol, RestartPolicy, Seccomp,
+    Systemd,
 };
 
 #[test]
@@ -166,6 +167,7 @@ fn networks() {
                 ipv6: Some("fd00::2".parse().unwrap()),
                 mac: Some("02:00:00:00:00:01".into()),
                 aliases: vec!["a".into()],
+                ..EndpointRequest::default()
             },
             EndpointRequest { network: "back".into(), ..EndpointRequest::default() },
         ]
@@ -285,6 +287,76 @@ fn security_and_namespaces() {
     assert_eq!(request.runtime.as_deref(), Some("crun"));
     let error = run(&["--security-opt", "seccomp=broken.json"]).unwrap_err();
     assert!(error.message.starts_with("compacting json for seccomp profile (broken.json) failed: "));
+}
+
+#[test]
+fn devices_by_name_and_links() {
+    let request = run(&[
+        "--gpus",
+        "all",
+        "--device",
+        "a.com/b=c",
+        "--device",
+        "/dev/null",
+        "--link",
+        "db:store",
+        "--link",
+        "/x",
+    ])
+    .unwrap();
+    let requests = &request.resources.device_requests;
+    assert_eq!((requests[0].count, requests[1].driver.as_str()), (-1, "cdi"));
+    assert_eq!(requests[1].ids, ["a.com/b=c"]);
+    assert_eq!(request.resources.devices.len(), 1);
+    assert_eq!((request.links[0].container.as_str(), request.links[0].alias.as_str()), ("db", "store"));
+    assert_eq!(request.links[1].alias, "x");
+}
+
+#[test]
+fn what_nerdctl_has_beyond_docker() {
+    let request = run(&[
+        "--umask",
+        "027",
+        "--init-binary",
+        "tini",
+        "--rdt-class",
+        "gold",
+        "--cgroup-conf",
+        "memory.high=1G",
+        "--systemd",
+        "always",
+        "--pidfile",
+        "p",
+        "--cidfile",
+        "c",
+        "--security-opt",
+        "writable-cgroups",
+    ])
+    .unwrap();
+    let special = &request.special;
+    assert_eq!((special.umask, special.systemd), (Some(0o27), Systemd::Always));
+    assert!(request.init && request.security.writable_cgroups);
+    assert_eq!(special.unified.get("memory.high").map(String::as_str), Some("1G"));
+    assert_eq!(special.pidfile.as_deref(), Some(std::path::Path::new("/home/me/p")));
+    assert_eq!(run(&["--umask", ""]).unwrap().special.umask, None);
+}
+
+#[test]
+fn an_endpoint_has_settings_of_its_own() {
+    let request = run(&[
+        "--network", "name=a,gw-priority=1,link-local-ip=169.254.1.1", "--network",
+        "name=b,driver-opt=com.docker.network.endpoint.ifname=lan,driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1",
+    ])
+    .unwrap();
+    let [a, b] = request.network.endpoints.as_slice() else { panic!("{request:?}") };
+    assert_eq!((a.gateway_priority, a.link_local.len(), b.interface.as_deref()), (1, 1, Some("lan")));
+    assert_eq!(b.sysctls, ["net.ipv4.conf.IFNAME.log_martians=1"]);
+    for flags in [
+        &["--network", "host", "--link-local-ip", "169.254.1.1"][..],
+        &["--network", "name=none,driver-opt=com.docker.network.endpoint.ifname=lan"],
+    ] {
+        assert!(run(flags).is_err(), "{flags:?}");
+    }
 }
 
 #[test]

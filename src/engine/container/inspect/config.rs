@@ -45,7 +45,7 @@ pub struct Config {
     pub env: Vec<String>,
     /// Arguments of the entrypoint, or the command.
     pub cmd: Option<Vec<String>>,
-    /// The image's health check.
+    /// How its health is checked: the flags, completed by the image.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub healthcheck: Value,
     /// The image as it was named.
@@ -86,7 +86,7 @@ pub(super) fn config(facts: &Facts<'_>) -> Config {
         stdin_once: attached && request.open_stdin,
         env: environment(request, &image),
         cmd: command(request, &image),
-        healthcheck: image.value("Healthcheck"),
+        healthcheck: healthcheck(request, &image),
         image: request.image.clone(),
         volumes: volumes(request, &image),
         working_dir: given(request.working_dir.as_deref()).unwrap_or_else(|| image.text("WorkingDir")),
@@ -95,6 +95,14 @@ pub(super) fn config(facts: &Facts<'_>) -> Config {
         stop_signal: given(request.stop_signal.as_deref()).or_else(|| given(Some(&image.text("StopSignal")))),
         stop_timeout: request.stop_timeout,
         shell: image.value("Shell"),
+    }
+}
+
+/// The settled one; containers of older versions have only the image's.
+fn healthcheck(request: &ContainerRequest, image: &Image<'_>) -> Value {
+    match &request.health {
+        Some(check) => serde_json::to_value(check).unwrap_or_default(),
+        None => image.value("Healthcheck"),
     }
 }
 

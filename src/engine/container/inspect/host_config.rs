@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use serde::Serialize;
 
+use super::asked_mounts::{self, Mount};
 use super::network_settings::PortBinding;
 use super::{Facts, foreign};
 use crate::engine::container::network::DEFAULT_NETWORK;
 use crate::oci::request::{
-    ContainerRequest, MountKind, MountRequest, NetworkMode, NetworkRequest, Resources, RestartPolicy,
+    ContainerRequest, MountKind, MountRequest, NamedDevices, NetworkMode, NetworkRequest, Resources,
+    RestartPolicy,
 };
 
 /// docker's size of /dev/shm.
@@ -24,7 +26,7 @@ const RUNC: &str = "io.containerd.runc.v2";
 pub struct HostConfig {
     /// `-v` with a source.
     pub binds: Option<Vec<String>>,
-    /// `--cidfile`: the command's affair, not kept.
+    /// `--cidfile`.
     #[serde(rename = "ContainerIDFile")]
     pub container_id_file: String,
     /// The log driver.
@@ -175,7 +177,7 @@ pub struct Limits {
     /// Rules as written.
     pub device_cgroup_rules: Option<Vec<String>>,
     /// GPUs and their like.
-    pub device_requests: Option<Vec<()>>,
+    pub device_requests: Option<Vec<DeviceRequest>>,
     /// Bytes.
     pub memory_reservation: i64,
     /// Bytes of memory and swap together.
@@ -232,6 +234,23 @@ pub struct Device {
     pub cgroup_permissions: String,
 }
 
+/// Devices by name.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceRequest {
+    /// Who finds them.
+    pub driver: String,
+    /// How many; -1 is all.
+    pub count: i64,
+    /// Their names.
+    #[serde(rename = "DeviceIDs")]
+    pub device_ids: Option<Vec<String>>,
+    /// What they must be able to do.
+    pub capabilities: Option<Vec<Vec<String>>>,
+    /// The driver's own.
+    pub options: Option<BTreeMap<String, String>>,
+}
+
 /// A limit of processes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -244,22 +263,6 @@ pub struct Ulimit {
     pub soft: i64,
 }
 
-/// `--mount`, as far as it differs from `-v`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Mount {
-    /// `bind`, `volume`, …
-    pub r#type: &'static str,
-    /// Where from.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub source: String,
-    /// Where to.
-    pub target: String,
-    /// Read-only.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub read_only: bool,
-}
-
 pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
     let request = &facts.record.request;
     let linux = facts.spec.linux().as_ref();
@@ -268,7 +271,7 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
     let named = |value: &Option<String>, default: &str| value.clone().unwrap_or_else(|| default.to_owned());
     HostConfig {
         binds: some(binds.into_iter().map(bind).collect()),
-        container_id_file: String::new(),
+        container_id_file: request.special.cidfile.clone(),
         log_config: LogConfig { r#type: request.log.driver.clone(), config: request.log.options.clone() },
         network_mode: network_mode(&request.network),
         port_bindings: port_bindings(&request.network),
@@ -278,8 +281,8 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
         volumes_from: some(request.volumes_from.clone()),
         console_size: [0, 0],
         annotations: request.annotations.clone(),
-        cap_add: some(request.security.cap_add.clone()),
-        cap_drop: some(request.security.cap_drop.clone()),
+        cap_add: some(capabilities(&request.security.cap_add)),
+        cap_drop: some(capabilities(&request.security.cap_drop)),
         cgroupns_mode: named(&request.namespaces.cgroup, cgroup_namespace(&facts.spec)),
         dns: request.network.dns.clone(),
         dns_options: request.network.dns_options.clone(),
@@ -290,14 +293,24 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
         group_add: some(request.group_add.clone()),
         ipc_mode: named(&request.namespaces.ipc, "private"),
         cgroup: String::new(),
-        links: None,
+        links: some(
+            request
+                .links
+                .iter()
+                .map(|link| format!("/{}:/{}/{}", link.name, request.name, link.alias))
+                .collect(),
+        ),
         oom_score_adj: request.resources.oom_score_adj.unwrap_or_default(),
         pid_mode: named(&request.namespaces.pid, ""),
         privileged: request.security.privileged,
         publish_all_ports: request.network.publish_all,
         readonly_rootfs: request.read_only,
         security_opt: some(request.security.options.clone()),
-        tmpfs: rest.iter().filter(|mount| mount.kind == MountKind::Tmpfs).map(|mount| tmpfs(mount)).collect(),
+        tmpfs: rest
+            .iter()
+            .filter(|mount| mount.kind == MountKind::Tmpfs && !mount.by_mount)
+            .map(|mount| tmpfs(mount))
+            .collect(),
         uts_mode: named(&request.namespaces.uts, ""),
         userns_mode: named(&request.namespaces.user, ""),
         shm_size: request.resources.shm_size.unwrap_or(SHM_SIZE),
@@ -305,10 +318,34 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
         runtime: runtime(facts, request),
         isolation: String::new(),
         limits: limits(request),
-        mounts: rest.into_iter().filter(|mount| is_mount(mount)).map(mount).collect(),
+        mounts: rest.into_iter().filter(|mount| mount.by_mount).map(asked_mounts::mount).collect(),
         masked_paths: linux.and_then(|linux| linux.masked_paths().clone()),
         readonly_paths: linux.and_then(|linux| linux.readonly_paths().clone()),
         init: request.init.then_some(true),
+    }
+}
+
+/// docker's spelling, in its order: `CAP_NET_ADMIN`, and `ALL`.
+fn capabilities(names: &[String]) -> Vec<String> {
+    let mut spelled: Vec<String> = names
+        .iter()
+        .map(|name| name.to_ascii_uppercase())
+        .map(|name| if name == "ALL" || name.starts_with("CAP_") { name } else { format!("CAP_{name}") })
+        .collect();
+    spelled.sort_unstable();
+    spelled.dedup();
+    spelled
+}
+
+fn device_request(request: &NamedDevices) -> DeviceRequest {
+    // docker's command writes what it was asked with lists and maps, its own name for the driver with none.
+    let plain = request.driver == "cdi";
+    DeviceRequest {
+        driver: request.driver.clone(),
+        count: request.count,
+        device_ids: some(request.ids.clone()),
+        capabilities: (!plain).then(|| request.capabilities.clone()),
+        options: (!plain).then(|| request.options.clone()),
     }
 }
 
@@ -366,27 +403,9 @@ fn runtime(facts: &Facts<'_>, request: &ContainerRequest) -> String {
     }
 }
 
-/// What `-v` makes, and `--mount` makes alike: a volume with a name, a bind whose source is made.
+/// What `-v` makes with a source.
 fn is_bind(mount: &MountRequest) -> bool {
-    match mount.kind {
-        MountKind::Bind => mount.create_source,
-        MountKind::Volume => !mount.source.is_empty() && !is_mount(mount),
-        MountKind::Tmpfs | MountKind::Image => false,
-    }
-}
-
-/// What only `--mount` can say.
-fn is_mount(mount: &MountRequest) -> bool {
-    match mount.kind {
-        MountKind::Bind => !mount.create_source,
-        MountKind::Volume => {
-            let named = !mount.source.is_empty();
-            let driven = mount.volume_driver.is_some() || !mount.volume_options.is_empty();
-            named && (driven || mount.subpath.is_some() || !mount.volume_labels.is_empty())
-        }
-        MountKind::Image => true,
-        MountKind::Tmpfs => false,
-    }
+    !mount.by_mount && !mount.source.is_empty() && matches!(mount.kind, MountKind::Bind | MountKind::Volume)
 }
 
 fn bind(mount: &MountRequest) -> String {
@@ -407,15 +426,6 @@ fn tmpfs(mount: &MountRequest) -> (String, String) {
     options.extend(mount.tmpfs_size.map(|size| format!("size={size}")));
     options.extend(mount.tmpfs_mode.map(|mode| format!("mode={mode:o}")));
     (mount.target.clone(), options.join(","))
-}
-
-fn mount(mount: &MountRequest) -> Mount {
-    Mount {
-        r#type: super::mounts::kind(mount.kind),
-        source: mount.source.clone(),
-        target: mount.target.clone(),
-        read_only: mount.read_only,
-    }
 }
 
 fn limits(request: &ContainerRequest) -> Limits {
@@ -453,11 +463,15 @@ fn limits(request: &ContainerRequest) -> Limits {
             })
             .collect(),
         device_cgroup_rules: some(wanted.device_cgroup_rules.clone()),
-        device_requests: None,
+        device_requests: some(wanted.device_requests.iter().map(device_request).collect()),
         memory_reservation: wanted.memory_reservation.unwrap_or_default(),
         memory_swap: wanted.memory_swap.unwrap_or_default(),
         memory_swappiness: wanted.memory_swappiness,
-        oom_kill_disable: wanted.oom_kill_disable.then_some(true),
+        // docker has null where the kernel has no such switch.
+        oom_kill_disable: crate::sys::host::Host::gather()
+            .controllers
+            .oom_kill_disable
+            .then_some(wanted.oom_kill_disable),
         pids_limit: wanted.pids_limit,
         ulimits: ulimits
             .iter()

@@ -2,6 +2,7 @@
 //!
 //! What other clients wrote is first read as a [`Record`] like ours ([`foreign`]); the sections know only that.
 
+mod asked_mounts;
 mod config;
 mod connection;
 mod foreign;
@@ -26,6 +27,10 @@ use super::model::{Container, Record};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::net::Connection;
+use crate::oci::request::Resources;
+
+/// How long a shim may take to name its processes.
+const SHIM_DEADLINE: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// docker's `inspect` of a container.
 #[derive(Debug, Serialize)]
@@ -65,7 +70,7 @@ pub struct Inspect {
     pub process_label: String,
     /// AppArmor's profile.
     pub app_armor_profile: String,
-    /// Running execs: containerd does not list them.
+    /// Running execs; none is null.
     #[serde(rename = "ExecIDs")]
     pub exec_ids: Option<Vec<String>>,
     /// What it was made with that concerns the host.
@@ -118,6 +123,7 @@ struct Facts<'a> {
     spec: Spec,
     connection: Option<Connection>,
     sizes: Option<Sizes>,
+    execs: Vec<String>,
 }
 
 /// Bytes on disk.
@@ -139,7 +145,27 @@ pub async fn inspect(engine: &Engine, container: &Container, size: bool) -> Resu
     }
     let sizes = if size { sizes(engine, container).await? } else { None };
     let connection = connection(container);
-    Ok(describe(Facts { container, record, spec, connection, sizes }))
+    let execs = execs(engine, container).await;
+    Ok(describe(Facts { container, record, spec, connection, sizes, execs }))
+}
+
+/// The ids of what runs beside the first process. A shim that is late has none to tell.
+async fn execs(engine: &Engine, container: &Container) -> Vec<String> {
+    if container.status != super::Status::Running {
+        return Vec::new();
+    }
+    let asked = engine.containerd.execs(&container.id);
+    tokio::time::timeout(SHIM_DEADLINE, asked).await.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// What is known of `container` in the shape of our own record, whoever made it.
+pub(super) fn record_of(container: &Container) -> Record {
+    container.record.clone().unwrap_or_else(|| foreign::record(container, &spec(container)))
+}
+
+/// The limits of a container, whoever made it.
+pub(super) fn resources(container: &Container) -> Resources {
+    record_of(container).request.resources
 }
 
 /// The runtime specification. One that is not Linux's, or damaged, tells nothing and hides nothing else.
@@ -192,6 +218,14 @@ async fn sizes(engine: &Engine, container: &Container) -> Result<Option<Sizes>> 
     }
 }
 
+/// docker's: the file of a driver that writes one, and not the copy of what another sends away.
+fn log_path(container: &Container) -> String {
+    let sent = container.record.as_ref().is_some_and(|record| {
+        matches!(record.request.log.driver.as_str(), "syslog" | "journald" | "fluentd")
+    });
+    container.log.as_ref().filter(|_| !sent).map(|path| path.display().to_string()).unwrap_or_default()
+}
+
 fn describe(facts: Facts<'_>) -> Inspect {
     let Facts { container, spec, .. } = &facts;
     let process = spec.process().as_ref();
@@ -208,7 +242,7 @@ fn describe(facts: Facts<'_>) -> Inspect {
         resolv_conf_path: hosted("/etc/resolv.conf"),
         hostname_path: hosted("/etc/hostname"),
         hosts_path: hosted("/etc/hosts"),
-        log_path: container.log.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+        log_path: log_path(container),
         name: format!("/{}", container.name),
         restart_count: container.state.restart_count,
         driver: container.raw.snapshotter.clone(),
@@ -216,7 +250,7 @@ fn describe(facts: Facts<'_>) -> Inspect {
         mount_label: linux.and_then(|linux| linux.mount_label().clone()).unwrap_or_default(),
         process_label: process.and_then(|process| process.selinux_label().clone()).unwrap_or_default(),
         app_armor_profile: process.and_then(|process| process.apparmor_profile().clone()).unwrap_or_default(),
-        exec_ids: None,
+        exec_ids: (!facts.execs.is_empty()).then(|| facts.execs.clone()),
         host_config: host_config::host_config(&facts),
         storage: Storage {
             root_fs: RootFs { snapshot: Snapshot { name: container.raw.snapshotter.clone() } },
@@ -231,3 +265,5 @@ fn describe(facts: Facts<'_>) -> Inspect {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::container as container_for_tests;

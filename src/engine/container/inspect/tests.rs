@@ -15,7 +15,7 @@ use crate::oci::request::{
 };
 
 /// A container that nobody has described yet.
-pub(super) fn container() -> Container {
+pub(in crate::engine::container) fn container() -> Container {
     Container {
         id: "0123456789abcdef".into(),
         name: "web".into(),
@@ -30,6 +30,7 @@ pub(super) fn container() -> Container {
         pid: 0,
         state: Kept::default(),
         record: None,
+        health: None,
         log: None,
         raw: crate::containerd::Container {
             id: "0123456789abcdef".into(),
@@ -43,7 +44,15 @@ pub(super) fn container() -> Container {
 fn seen(container: &Container, record: Record, spec: Value) -> Value {
     let spec = serde_json::from_value(spec).unwrap();
     let connection = container.state.connection.clone();
-    serde_json::to_value(describe(Facts { container, record, spec, connection, sizes: None })).unwrap()
+    serde_json::to_value(describe(Facts {
+        container,
+        record,
+        spec,
+        connection,
+        sizes: None,
+        execs: Vec::new(),
+    }))
+    .unwrap()
 }
 
 fn spec(namespaces: &[&str]) -> Value {
@@ -79,7 +88,12 @@ fn ours() -> (Container, Record) {
                 read_only: true,
                 ..MountRequest::default()
             },
-            MountRequest { source: "/h".into(), target: "/d".into(), ..MountRequest::default() },
+            MountRequest {
+                source: "/h".into(),
+                target: "/d".into(),
+                by_mount: true,
+                ..MountRequest::default()
+            },
             MountRequest { kind: MountKind::Volume, target: "/v".into(), ..MountRequest::default() },
             MountRequest {
                 kind: MountKind::Tmpfs,
@@ -92,6 +106,7 @@ fn ours() -> (Container, Record) {
             ports: vec![PortRequest {
                 host_ip: None,
                 host_port: Some(8080),
+                host_port_last: None,
                 container_port: 80,
                 protocol: Protocol::Tcp,
             }],
@@ -313,6 +328,7 @@ fn a_damaged_specification_hides_nothing_else() {
             spec,
             connection: None,
             sizes: None,
+            execs: vec!["e1".into()],
         }))
         .unwrap();
         assert_eq!(value.pointer("/Name"), Some(&json!("/web")));

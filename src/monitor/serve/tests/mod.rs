@@ -2,6 +2,7 @@
 
 mod clients;
 mod ends;
+mod health;
 mod input;
 mod process;
 
@@ -41,6 +42,7 @@ struct Kind {
     stdin_once: bool,
     restart: RestartPolicy,
     auto_remove: bool,
+    health: Option<crate::oci::request::HealthCheck>,
     /// The starter says nothing of the process.
     hide_init: bool,
 }
@@ -65,8 +67,10 @@ fn duty(directory: &Path, kind: &Kind) -> Duty {
         output,
         log: LogConfig::default(),
         log_attributes: std::collections::BTreeMap::new(),
+        log_target: None,
         restart: kind.restart,
         auto_remove: kind.auto_remove,
+        health: kind.health.clone(),
         connection: None,
         networks: None,
     }

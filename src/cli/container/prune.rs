@@ -1,0 +1,74 @@
+//! `container prune`: remove every container that does not run.
+
+use jiff::Timestamp;
+
+use crate::cli::Context;
+use crate::cli::errors::EngineResult;
+use crate::cli::prune::{PruneArgs, paragraph, total};
+use crate::engine::Engine;
+use crate::engine::container::{Prunable, prunable, prune, settle};
+use crate::engine::prune::{Kind, PruneFilters, note};
+use crate::error::{Error, Result};
+use crate::output::units::human_size;
+
+const WARNING: &str = "WARNING! This will remove all stopped containers.\nAre you sure you want to continue?";
+
+/// Flags of `container prune`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  wharfie container prune --dry-run\n  wharfie container prune -f --filter until=24h"
+)]
+pub struct Args {
+    #[command(flatten)]
+    prune: PruneArgs,
+}
+
+/// Run the verb.
+pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    let filters = args.prune.filters(&["until", "label"], Timestamp::now())?;
+    if !args.prune.confirmed(WARNING, cx)? {
+        return Ok(0);
+    }
+    let engine = cx.engine().await?;
+    let bytes = of_containers(&engine, &filters, args.prune.dry_run, cx).await?;
+    total(bytes, args.prune.dry_run, cx)?;
+    Ok(0)
+}
+
+/// Remove the containers, or show them, and tell the bytes.
+pub async fn of_containers(
+    engine: &Engine,
+    filters: &PruneFilters,
+    dry_run: bool,
+    cx: &mut Context<'_>,
+) -> Result<u64> {
+    settle(engine).await.told()?;
+    let mut bytes = 0;
+    let mut lines = Vec::new();
+    let mut failed: Option<Error> = None;
+    for one in prunable(engine, filters).await.told()? {
+        let line = if dry_run { shown(&one) } else { one.container.id.clone() };
+        match if dry_run { Ok(true) } else { prune(engine, &one).await } {
+            Ok(true) => {
+                lines.push(line);
+                bytes += one.bytes;
+            }
+            Ok(false) => {}
+            // What could be removed is told before what could not.
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    if !dry_run {
+        note(engine, Kind::Container, bytes);
+    }
+    let title = if dry_run { "Containers that would be deleted:" } else { "Deleted Containers:" };
+    paragraph(title, &lines, cx)?;
+    match failed {
+        Some(error) => Err(error).told(),
+        None => Ok(bytes),
+    }
+}
+
+fn shown(one: &Prunable) -> String {
+    format!("{}  {}  {}", one.container.id, one.container.name, human_size(one.bytes as f64))
+}

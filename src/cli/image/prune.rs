@@ -1,0 +1,77 @@
+//! `image prune`: remove images that nobody uses.
+
+use jiff::Timestamp;
+
+use super::told;
+use crate::cli::Context;
+use crate::cli::prune::{PruneArgs, paragraph, total};
+use crate::engine::Engine;
+use crate::engine::container;
+use crate::engine::image::{self, ImageUsage, Removed};
+use crate::engine::prune::{Kind, PruneFilters, note};
+use crate::error::Result;
+use crate::output::units::human_size;
+
+const DANGLING: &str = "WARNING! This will remove all dangling images.\nAre you sure you want to continue?";
+const ALL: &str = "WARNING! This will remove all images without at least one container associated to them.\n\
+                   Are you sure you want to continue?";
+
+/// Flags of `image prune`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wharfie image prune\n  wharfie image prune -a --dry-run\n  \
+                  wharfie image prune -af --filter until=240h")]
+pub struct Args {
+    /// Remove all unused images, not just dangling ones
+    #[arg(short, long)]
+    all: bool,
+    #[command(flatten)]
+    prune: PruneArgs,
+}
+
+/// Run the verb.
+pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    let filters = args.prune.filters(&["until", "label"], Timestamp::now())?;
+    if !args.prune.confirmed(if args.all { ALL } else { DANGLING }, cx)? {
+        return Ok(0);
+    }
+    let engine = cx.engine().await?;
+    let bytes = of_images(&engine, (args.all, args.prune.dry_run), &filters, &[], cx).await?;
+    total(bytes, args.prune.dry_run, cx)?;
+    Ok(0)
+}
+
+/// Remove the images (`all` unused ones, or those without a name), or show them, and tell the bytes. The
+/// containers `gone` count as removed: a look ahead has not removed them.
+pub async fn of_images(
+    engine: &Engine,
+    (all, dry_run): (bool, bool),
+    filters: &PruneFilters,
+    gone: &[String],
+    cx: &mut Context<'_>,
+) -> Result<u64> {
+    let mut containers = container::list(engine).await.map_err(told)?;
+    containers.retain(|container| !gone.contains(&container.id));
+    let (images, bytes) = image::prunable(engine, &containers, all, filters).await.map_err(told)?;
+    if dry_run {
+        let lines: Vec<String> = images.iter().map(shown).collect();
+        paragraph("Images that would be deleted:", &lines, cx)?;
+        return Ok(bytes);
+    }
+    let removed = image::prune(engine, &images).await.map_err(told)?;
+    note(engine, Kind::Image, bytes);
+    let lines: Vec<String> = removed
+        .into_iter()
+        .map(|one| match one {
+            Removed::Untagged(name) => format!("untagged: {name}"),
+            Removed::Deleted(id) => format!("deleted: {id}"),
+        })
+        .collect();
+    paragraph("Deleted Images:", &lines, cx)?;
+    Ok(bytes)
+}
+
+fn shown(image: &ImageUsage) -> String {
+    let names = if image.tags.is_empty() { &image.digests } else { &image.tags };
+    let names = if names.is_empty() { "<none>".to_owned() } else { names.join(", ") };
+    format!("{}  {names}  {}", image.id, human_size(image.size() as f64))
+}
