@@ -49,21 +49,13 @@ const REFUSED: &[(&str, &str)] = &[
 
 /// What the next parts of the work bring: excused only as long as it is not there.
 const COMING: &[&str] = &[
-    "container prune",
     "container healthcheck",
     "healthcheck",
-    "system df",
     "system events",
-    "system prune",
     "container commit",
     "container cp",
     "container diff",
     "container export",
-    "container pause",
-    "container unpause",
-    "container rename",
-    "container stats",
-    "container update",
     "run --rootfs",
     "create --rootfs",
 ];
