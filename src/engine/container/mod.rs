@@ -16,6 +16,7 @@ mod guard;
 pub mod health;
 mod hold;
 mod hung;
+mod image_mounts;
 mod image_view;
 pub mod inspect;
 mod links;

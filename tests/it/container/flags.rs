@@ -357,3 +357,55 @@ fn a_range_of_host_ports_gives_a_free_one() {
     engine.wharfie(["rm", "-f", "aa", "bb"]).ok();
     engine.assert_clean();
 }
+
+#[test]
+fn a_shell_is_told_names_of_networks_volumes_and_containers() {
+    let engine = engine();
+    sleeper(&engine, &["--name", "web", "-v", "store:/data"]);
+    let ask = |words: &[&str]| {
+        let line = [&["--", "wharfie"], words].concat();
+        let told = engine.call(line).env("COMPLETE", "fish").run();
+        let names = told.ok().lines().map(|line| line.split('\t').next().unwrap_or_default().to_owned());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(ask(&["run", "--network", "b"]), "bridge");
+    assert_eq!(ask(&["run", "--network", "container:w"]), "container:web");
+    assert_eq!(ask(&["run", "--pid", "con"]), "container:web");
+    assert_eq!(ask(&["run", "-v", "st"]), "store:");
+    assert_eq!(ask(&["run", "-v", "/etc/hostna"]), "/etc/hostname");
+    assert_eq!(ask(&["run", "--volumes-from", "w"]), "web");
+    assert_eq!(ask(&["run", "--link", "w"]), "web");
+    assert_eq!(ask(&["stop", ""]), "web");
+    assert_eq!(ask(&["run", "busy"]), "busybox:latest");
+    engine.wharfie(["rm", "-f", "web"]).ok();
+    engine.sh("rm -r /var/lib/wharfie/*/default/volumes/store");
+    engine.assert_clean();
+}
+
+#[test]
+fn wide_is_nerdctls_table() {
+    let engine = engine();
+    sleeper(&engine, &["--name", "web"]);
+    let wide = engine.wharfie(["ps", "--format", "wide"]);
+    let title = wide.ok().lines().next().unwrap_or_default();
+    let titles: Vec<&str> = title.split("  ").map(str::trim).filter(|title| !title.is_empty()).collect();
+    assert_eq!(
+        titles,
+        [
+            "CONTAINER ID",
+            "IMAGE",
+            "COMMAND",
+            "CREATED",
+            "STATUS",
+            "PORTS",
+            "NAMES",
+            "RUNTIME",
+            "PLATFORM",
+            "SIZE"
+        ]
+    );
+    assert!(wide.ok().contains("io.containerd.runc.v2") && wide.ok().contains("virtual"), "{wide:?}");
+    assert!(engine.wharfie(["images", "--format", "wide"]).ok().starts_with("REPOSITORY"));
+    engine.wharfie(["rm", "-f", "web"]).ok();
+    engine.assert_clean();
+}
