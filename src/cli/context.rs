@@ -27,7 +27,14 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// With no connection yet.
     pub fn new(program: &str, config: Config, environment: Environment, ui: &'a mut Ui) -> Self {
-        Self { program: program.into(), config: Arc::new(config), environment, ui, engine: None, docker_file: None }
+        Self {
+            program: program.into(),
+            config: Arc::new(config),
+            environment,
+            ui,
+            engine: None,
+            docker_file: None,
+        }
     }
 
     /// docker's config.json. One that cannot be read is warned of once, as docker does, and says nothing.

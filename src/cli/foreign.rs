@@ -108,7 +108,10 @@ mod tests {
                 ForeignGlobals { cgroup_manager: Some("systemd".into()), ..ForeignGlobals::default() },
                 "--cgroup-manager is",
             ),
-            (ForeignGlobals { userns_remap: Some("x".into()), ..ForeignGlobals::default() }, "--userns-remap is"),
+            (
+                ForeignGlobals { userns_remap: Some("x".into()), ..ForeignGlobals::default() },
+                "--userns-remap is",
+            ),
         ] {
             assert!(flags.check().unwrap_err().message.starts_with(name));
         }

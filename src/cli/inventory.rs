@@ -8,9 +8,36 @@ const NERDCTL: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/d
 
 /// Verbs of containers, the system and lists that this program has; below `container` and `system` too.
 const VERBS: &[&str] = &[
-    "attach", "commit", "container", "cp", "create", "diff", "events", "exec", "export", "healthcheck", "info",
-    "inspect", "kill", "logs", "pause", "port", "ps", "rename", "restart", "rm", "run", "start", "stats", "stop",
-    "system", "top", "unpause", "update", "version", "wait",
+    "attach",
+    "commit",
+    "container",
+    "cp",
+    "create",
+    "diff",
+    "events",
+    "exec",
+    "export",
+    "healthcheck",
+    "info",
+    "inspect",
+    "kill",
+    "logs",
+    "pause",
+    "port",
+    "ps",
+    "rename",
+    "restart",
+    "rm",
+    "run",
+    "start",
+    "stats",
+    "stop",
+    "system",
+    "top",
+    "unpause",
+    "update",
+    "version",
+    "wait",
 ];
 
 /// What is not here, and why: a command, or a command and a flag.
@@ -22,9 +49,22 @@ const REFUSED: &[(&str, &str)] = &[
 
 /// What the next parts of the work bring: excused only as long as it is not there.
 const COMING: &[&str] = &[
-    "container prune", "container healthcheck", "healthcheck", "system df", "system events", "system prune",
-    "container commit", "container cp", "container diff", "container export", "container pause",
-    "container unpause", "container rename", "container stats", "container update", "run --rootfs",
+    "container prune",
+    "container healthcheck",
+    "healthcheck",
+    "system df",
+    "system events",
+    "system prune",
+    "container commit",
+    "container cp",
+    "container diff",
+    "container export",
+    "container pause",
+    "container unpause",
+    "container rename",
+    "container stats",
+    "container update",
+    "run --rootfs",
     "create --rootfs",
 ];
 
@@ -51,7 +91,8 @@ fn every_command_has_examples() {
         let leads = ["Example:\n", "Examples:\n"].iter().any(|lead| told.contains(lead));
         let calls = told.lines().filter(|line| line.contains("wharfie ")).count();
         // A family's examples are those of its verbs.
-        if !command.has_subcommands() && !(leads && calls > 0) {
+        let is_family = command.has_subcommands();
+        if !is_family && (!leads || calls == 0) {
             without.push(path.to_owned());
         }
     });
@@ -117,7 +158,9 @@ fn missing(table: &str, program: &str, least_columns: usize) -> Vec<String> {
             Some(found) if coming && wrong(found, flag, short).is_some() => {}
             None => missing.push(format!("{command}: no such command")),
             Some(_) if flag.is_empty() => {}
-            Some(found) => missing.extend(wrong(found, flag, short).map(|what| format!("{command} {flag}: {what}"))),
+            Some(found) => {
+                missing.extend(wrong(found, flag, short).map(|what| format!("{command} {flag}: {what}")))
+            }
         }
     }
     assert!(seen > 300, "only {seen} rows were compared");
@@ -128,7 +171,8 @@ fn missing(table: &str, program: &str, least_columns: usize) -> Vec<String> {
 fn find<'a>(tree: &'a Command, words: &[&str]) -> Option<&'a Command> {
     let mut found = tree;
     for word in words {
-        let spelled = SPELLINGS.iter().find(|(known, _)| known == word).map_or(*word, |(_, spelled)| *spelled);
+        let spelled =
+            SPELLINGS.iter().find(|(known, _)| known == word).map_or(*word, |(_, spelled)| *spelled);
         found = found.find_subcommand(word).or_else(|| found.find_subcommand(spelled))?;
     }
     Some(found)
@@ -136,7 +180,8 @@ fn find<'a>(tree: &'a Command, words: &[&str]) -> Option<&'a Command> {
 
 /// What is wrong with a flag of `command`; None where it is as the row says.
 fn wrong(command: &Command, flag: &str, short: &str) -> Option<String> {
-    let is_short = |known: &Arg| known.get_short().map(|letter| format!("-{letter}")).as_deref() == Some(short);
+    let is_short =
+        |known: &Arg| known.get_short().map(|letter| format!("-{letter}")).as_deref() == Some(short);
     // nerdctl writes short flags of its own as `--n`.
     let name = flag.trim_start_matches('-');
     let known = command.get_arguments().find(|known| {
@@ -152,7 +197,9 @@ fn wrong(command: &Command, flag: &str, short: &str) -> Option<String> {
             let letter = short.trim_start_matches('-').chars().next();
             let has = letter.is_none_or(|letter| {
                 letters.contains(&letter)
-                    || command.get_arguments().any(|other| other.get_short() == Some(letter) && other.is_hide_set())
+                    || command
+                        .get_arguments()
+                        .any(|other| other.get_short() == Some(letter) && other.is_hide_set())
             });
             (!has).then(|| format!("no short form {short}"))
         }

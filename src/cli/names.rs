@@ -63,7 +63,8 @@ pub(super) fn networks() -> ArgValueCompleter {
             let networks = engine.networks.list()?;
             Ok(networks.into_iter().map(|network| CompletionCandidate::new(network.name)).collect())
         });
-        let modes = ["bridge", "host", "none", "container:"].into_iter().filter(|mode| mode.starts_with(text));
+        let modes =
+            ["bridge", "host", "none", "container:"].into_iter().filter(|mode| mode.starts_with(text));
         for mode in modes {
             if found.iter().all(|known| known.get_value() != mode) {
                 found.push(CompletionCandidate::new(mode));

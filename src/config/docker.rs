@@ -57,8 +57,9 @@ impl DockerFile {
             Err(error) if error.kind == Kind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(error),
         };
-        serde_json::from_slice(&content)
-            .map_err(|cause| Error::failed(format!("Error parsing config file ({}): {cause}", path.display())))
+        serde_json::from_slice(&content).map_err(|cause| {
+            Error::failed(format!("Error parsing config file ({}): {cause}", path.display()))
+        })
     }
 
     /// The variables that a container gets, `HTTP_PROXY=…` and its lower-case twin.
@@ -99,6 +100,8 @@ mod tests {
             ["HTTP_PROXY=http://p:1", "http_proxy=http://p:1", "NO_PROXY=a,b", "no_proxy=a,b"]
         );
         write("{");
-        assert!(DockerFile::read(directory.path()).unwrap_err().message.contains("Error parsing config file"));
+        assert!(
+            DockerFile::read(directory.path()).unwrap_err().message.contains("Error parsing config file")
+        );
     }
 }

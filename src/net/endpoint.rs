@@ -53,7 +53,8 @@ pub(crate) fn finish(namespace: &File, join: &Join, interface: &str) -> Result<(
             links.configure(link.index, &addresses, &[])?;
         }
         for (path, value) in &settings {
-            std::fs::write(path, value).map_err(|cause| Error::io(&format!("write {value} to"), path, cause))?;
+            std::fs::write(path, value)
+                .map_err(|cause| Error::io(&format!("write {value} to"), path, cause))?;
         }
         Ok(())
     })
@@ -80,7 +81,10 @@ mod tests {
     #[test]
     fn settings_are_files_of_the_network() {
         let (path, value) = setting("net.ipv4.conf.IFNAME.log_martians=1", "eth0").unwrap();
-        assert_eq!((path.to_str().unwrap(), value.as_str()), ("/proc/sys/net/ipv4/conf/eth0/log_martians", "1"));
+        assert_eq!(
+            (path.to_str().unwrap(), value.as_str()),
+            ("/proc/sys/net/ipv4/conf/eth0/log_martians", "1")
+        );
         for text in ["kernel.x=1", "net.ipv4", "net..x=1", "net./etc/passwd=1"] {
             assert!(setting(text, "eth0").is_err(), "{text}");
         }

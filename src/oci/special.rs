@@ -224,7 +224,9 @@ mod tests {
         apply_edits(&mut found, &edits).unwrap();
         serde_json::from_value::<oci_spec::runtime::Spec>(found.clone()).unwrap();
         let has = |list: &Value, entry: Value| list.as_array().unwrap().contains(&entry);
-        assert!(has(&found["process"]["env"], json!("A=1")) && has(&found["process"]["env"], json!("PATH=/x")));
+        assert!(
+            has(&found["process"]["env"], json!("A=1")) && has(&found["process"]["env"], json!("PATH=/x"))
+        );
         assert!(!found["process"]["env"].to_string().contains("/usr/local/sbin"), "{found}");
         assert!(has(
             &found["linux"]["devices"],

@@ -86,7 +86,10 @@ impl Inspector {
             "" => Form::Indented,
             "json" => Form::Compact,
             // docker has an exit code of its own for this.
-            text => Form::Template(Template::parse(text).map_err(|error| Error::new(Kind::Template, Error::from(error).message))?),
+            text => Form::Template(
+                Template::parse(text)
+                    .map_err(|error| Error::new(Kind::Template, Error::from(error).message))?,
+            ),
         }))
     }
 
@@ -280,7 +283,8 @@ mod tests {
             Inspector::parse_for(Object::Version, Some("{{.Server.APIVersion}} {{.Client.Version}}")).is_ok()
         );
         let error = Inspector::parse_for(Object::Info, Some("{{.Nope}}")).err().map(|error| error.message);
-        let expected = "template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type system.dockerInfo";
+        let expected =
+            "template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type system.dockerInfo";
         assert_eq!(error.as_deref(), Some(expected));
         let (mut ui, captured) = Ui::captured();
         let version = json!({"Client": {"ApiVersion": "1.50"}, "Server": null});

@@ -142,8 +142,8 @@ pub(super) mod tests {
             hosts_dirs,
             docker_config: PathBuf::from("/nonexistent"),
             cdi_spec_dirs: Vec::new(),
-        host_gateway: None,
-        debug: false,
+            host_gateway: None,
+            debug: false,
             insecure_registry,
             runtime: "io.containerd.runc.v2".into(),
         }

@@ -103,10 +103,11 @@ impl LifecycleArgs {
             return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));
         }
         // What is no policy at all the command sees; which ones there are the daemon knows.
-        request.restart = restart::policy(restart).map_err(|cause| match cause.contains("policy format") {
-            true => Error::usage(cause),
-            false => refused(cause),
-        })?;
+        request.restart =
+            restart::policy(restart).map_err(|cause| match cause.contains("policy format") {
+                true => Error::usage(cause),
+                false => refused(cause),
+            })?;
         request.platform =
             given(self.platform).or_else(|| given((environment.variable)("DOCKER_DEFAULT_PLATFORM")));
         if let Some(platform) = &request.platform {

@@ -6,8 +6,8 @@ use super::Environment;
 use super::errors::{invalid, parse_all, refused};
 use super::parse::{keyvalue, name};
 use super::process::pairs_of;
-use crate::oci::request::ContainerRequest;
 use crate::Result;
+use crate::oci::request::ContainerRequest;
 
 /// `--name`, `-l`, `--cidfile` and their kin.
 #[derive(Debug, Clone, Default, Args)]

@@ -67,7 +67,9 @@ impl NamespaceArgs {
         request.cgroup_parent = given(self.cgroup_parent);
         request.runtime = given(self.runtime);
         match given(self.isolation) {
-            Some(isolation) if !isolation.eq_ignore_ascii_case("default") => Err(refused(format!("Invalid isolation: {isolation:?} - linux only supports 'default'"))),
+            Some(isolation) if !isolation.eq_ignore_ascii_case("default") => {
+                Err(refused(format!("Invalid isolation: {isolation:?} - linux only supports 'default'")))
+            }
             _ => Ok(()),
         }
     }

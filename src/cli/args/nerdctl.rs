@@ -100,7 +100,9 @@ impl NerdctlArgs {
             }
         }
         match self.ipfs_address.as_deref().filter(|address| !address.is_empty()) {
-            Some(_) => Err(Error::usage("--ipfs-address is not supported: wharfie speaks to registries only")),
+            Some(_) => {
+                Err(Error::usage("--ipfs-address is not supported: wharfie speaks to registries only"))
+            }
             None => Ok(()),
         }
     }

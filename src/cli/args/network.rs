@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::errors::{parse_all, parse_one};
-use super::parse::{address, link};
 use super::parse::network::{self, Attachment};
+use super::parse::{address, link};
 use crate::oci::request::{ContainerRequest, EndpointRequest, NetworkMode};
 use crate::{Error, Result};
 

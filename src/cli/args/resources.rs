@@ -210,11 +210,7 @@ impl ResourceArgs {
             None => None,
             Some(score) => {
                 Some(i32::try_from(score).ok().filter(|score| (-1000..=1000).contains(score)).ok_or_else(
-                    || {
-                        refused(format!(
-                            "Invalid value {score}, range for oom score adj is [-1000, 1000]"
-                        ))
-                    },
+                    || refused(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]")),
                 )?)
             }
         };
@@ -247,9 +243,9 @@ impl ResourceArgs {
         }
         let unsigned = |value: Option<i64>, name: &str| match value {
             None => Ok(None),
-            Some(value) => u64::try_from(value).map(Some).map_err(|_| {
-                refused(format!("invalid {name} ({value}): value must be a positive integer"))
-            }),
+            Some(value) => u64::try_from(value)
+                .map(Some)
+                .map_err(|_| refused(format!("invalid {name} ({value}): value must be a positive integer"))),
         };
         resources.nano_cpus = nano;
         resources.cpu_period = unsigned(period, "CPU period")?;

@@ -134,11 +134,17 @@ fn check(key: &str, value: &str) -> Result<()> {
             .hint(format!("it is one of {}", HEALTH.join(", "))));
         }
         "is-task" if number::switch(value).is_err() => {
-            return Err(Error::failed(format!("Error response from daemon: invalid filter 'is-task=[{value}]'")));
+            return Err(Error::failed(format!(
+                "Error response from daemon: invalid filter 'is-task=[{value}]'"
+            )));
         }
-        "publish" | "expose" => return ports_of(value).map(drop).map_err(|cause| {
-            Error::failed(format!("Error response from daemon: error while looking up for {key} {value}: {cause}"))
-        }),
+        "publish" | "expose" => {
+            return ports_of(value).map(drop).map_err(|cause| {
+                Error::failed(format!(
+                    "Error response from daemon: error while looking up for {key} {value}: {cause}"
+                ))
+            });
+        }
         _ => true,
     };
     if valid {
@@ -204,13 +210,20 @@ fn has_port(container: &Container, value: &str, exposed: bool) -> bool {
     let range = first..=last;
     if !exposed {
         let published = container.state.connection.iter().flat_map(|connection| &connection.ports);
-        return published.into_iter().any(|port| port.protocol.name() == protocol && range.contains(&port.host_port));
+        return published
+            .into_iter()
+            .any(|port| port.protocol.name() == protocol && range.contains(&port.host_port));
     }
     let request = container.record.iter().flat_map(|record| &record.request.network.ports);
     let published =
         request.clone().any(|port| port.protocol.name() == protocol && range.contains(&port.container_port));
     let image = container.record.iter().flat_map(|record| {
-        record.image_config.pointer("/config/ExposedPorts").and_then(|ports| ports.as_object()).into_iter().flatten()
+        record
+            .image_config
+            .pointer("/config/ExposedPorts")
+            .and_then(|ports| ports.as_object())
+            .into_iter()
+            .flatten()
     });
     let by_image = image.map(|(port, _)| port);
     let by_flag = container.record.iter().flat_map(|record| &record.request.network.expose);

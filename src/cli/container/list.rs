@@ -74,7 +74,8 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     // A pod's sandbox is not a container that anybody runs: it is seen only when everything is asked for.
     shown.retain(|container| (all || is_shown(container)) && (args.all || !is_sandbox(container)));
     shown.truncate(last.unwrap_or(usize::MAX));
-    let with_size = args.size || ((chosen.is_some() || given != args.format.as_deref()) && format.uses("Size") && !args.quiet);
+    let with_size = args.size
+        || ((chosen.is_some() || given != args.format.as_deref()) && format.uses("Size") && !args.quiet);
     let now = Timestamp::now();
     let mut rows = Vec::with_capacity(shown.len());
     for container in shown {
@@ -95,7 +96,10 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
 /// docker looks at this list's template before it asks for the list, and has words of its own for it.
 fn of_template(error: Error) -> Error {
     let lead = if error.message.contains(": executing ") { "execute" } else { "parse" };
-    Error { message: error.message.replacen("template parsing error", &format!("failed to {lead} template"), 1), ..error }
+    Error {
+        message: error.message.replacen("template parsing error", &format!("failed to {lead} template"), 1),
+        ..error
+    }
 }
 
 fn is_shown(container: &Container) -> bool {

@@ -36,10 +36,16 @@ type Wanted = (u16, String, String);
 fn parse(text: &str) -> Result<Wanted> {
     let (port, protocol) = text.split_once('/').unwrap_or((text, ""));
     let port = port.parse().map_err(|_| {
-        Error::failed(format!("Error: invalid port ({port}): strconv.ParseUint: parsing {port:?}: invalid syntax"))
-            .hint("write it as 80 or 53/udp")
+        Error::failed(format!(
+            "Error: invalid port ({port}): strconv.ParseUint: parsing {port:?}: invalid syntax"
+        ))
+        .hint("write it as 80 or 53/udp")
     })?;
-    Ok((port, if protocol.is_empty() { "tcp".into() } else { protocol.to_ascii_lowercase() }, text.to_owned()))
+    Ok((
+        port,
+        if protocol.is_empty() { "tcp".into() } else { protocol.to_ascii_lowercase() },
+        text.to_owned(),
+    ))
 }
 
 /// The lines to print, in the order of the ports; an error where the wanted one is not published.
@@ -54,10 +60,8 @@ fn lines(published: &[PublishedPort], wanted: Option<&Wanted>, container: &str) 
     };
     ports.retain(|port| port.container_port == *number && port.protocol.name() == protocol);
     if ports.is_empty() {
-        return Err(Error::failed(format!(
-            "Error: No public port '{asked}' published for {container}"
-        ))
-        .hint(format!("`wharfie port {container}` lists what is published")));
+        return Err(Error::failed(format!("Error: No public port '{asked}' published for {container}"))
+            .hint(format!("`wharfie port {container}` lists what is published")));
     }
     Ok(ports.into_iter().map(host).collect())
 }

@@ -32,7 +32,10 @@ pub struct Args {
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if args.link {
-        return Err(errors::unbuilt_flag("--link", "a link lives as long as its container: make that one anew without it"));
+        return Err(errors::unbuilt_flag(
+            "--link",
+            "a link lives as long as its container: make that one anew without it",
+        ));
     }
     let engine = cx.engine().await?;
     settle(&engine).await?;

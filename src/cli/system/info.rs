@@ -25,8 +25,11 @@ pub struct Args {
 /// Run the verb. Without a server the client's part is still told, and the error after it.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if args.mode != "dockercompat" {
-        return Err(Error::usage(format!("--mode {} is not supported: there is docker's view alone", args.mode))
-            .hint("`wharfie info --format json` has all of it"));
+        return Err(Error::usage(format!(
+            "--mode {} is not supported: there is docker's view alone",
+            args.mode
+        ))
+        .hint("`wharfie info --format json` has all of it"));
     }
     let inspector = Inspector::parse_for(Object::Info, args.format.as_deref())?;
     let identity = identity(&cx.program);

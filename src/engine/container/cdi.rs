@@ -215,7 +215,8 @@ mod tests {
         let empty = [paths[2].clone()];
         let error = edits(&empty, &[gpu(-1, &[])]).unwrap_err();
         assert_eq!(error.message, "could not select device driver \"\" with capabilities: [[gpu]]");
-        let named = NamedDevices { driver: "cdi".into(), ids: vec!["a.com/b=c".into()], ..NamedDevices::default() };
+        let named =
+            NamedDevices { driver: "cdi".into(), ids: vec!["a.com/b=c".into()], ..NamedDevices::default() };
         let error = edits(&paths, std::slice::from_ref(&named)).unwrap_err();
         assert!(error.message.ends_with("unresolvable CDI devices a.com/b=c"), "{}", error.message);
         std::fs::write(paths[0].join("b.yaml"), "kind: a.com/b").unwrap();

@@ -175,7 +175,8 @@ fn environment(own: &str, link: &Link, other: &Container, address: &str) -> Vec<
     }
     variables.push(format!("{alias}_NAME=/{own}/{}", link.alias));
     for entry in own_environment(other) {
-        if let Some((key, value)) = entry.split_once('=').filter(|(key, _)| !matches!(*key, "HOME" | "PATH")) {
+        if let Some((key, value)) = entry.split_once('=').filter(|(key, _)| !matches!(*key, "HOME" | "PATH"))
+        {
             variables.push(format!("{alias}_ENV_{key}={value}"));
         }
     }

@@ -60,8 +60,9 @@ pub(super) async fn refresh(engine: &Engine, container: &mut Container, record: 
     if !depends(request) {
         return Ok(());
     }
-    let unreadable =
-        |cause| Error::failed(format!("the specification of container {} is damaged: {cause}", container.name));
+    let unreadable = |cause| {
+        Error::failed(format!("the specification of container {} is damaged: {cause}", container.name))
+    };
     let before: Value = serde_json::from_slice(&container.raw.spec).map_err(unreadable)?;
     let mut spec = before.clone();
     let paths = namespaces(engine, &container.id, request).await?;
@@ -92,7 +93,11 @@ pub(super) async fn refresh(engine: &Engine, container: &mut Container, record: 
 }
 
 /// Namespaces as far as they are there: a container may be made before those that it joins run.
-pub(super) async fn expected(engine: &Engine, id: &str, request: &ContainerRequest) -> Result<NamespacePaths> {
+pub(super) async fn expected(
+    engine: &Engine,
+    id: &str,
+    request: &ContainerRequest,
+) -> Result<NamespacePaths> {
     match namespaces(engine, id, request).await {
         Err(error) if error.kind == ErrorKind::Conflict => {}
         found => return found,
@@ -134,7 +139,8 @@ pub(super) async fn shared_memory(
     let mut mounts = spec.mounts().iter().flatten();
     // Whoever made it: a host's directory can be mounted once more, its own file system cannot.
     let shm = mounts.find(|mount| mount.destination() == Path::new("/dev/shm"));
-    let bound = shm.filter(|mount| mount.typ().as_deref() != Some("tmpfs")).and_then(|mount| mount.source().clone());
+    let bound =
+        shm.filter(|mount| mount.typ().as_deref() != Some("tmpfs")).and_then(|mount| mount.source().clone());
     match bound {
         Some(source) => Ok(Some(source)),
         None if !private => Ok(Some("/dev/shm".into())),

@@ -26,8 +26,7 @@ use crate::sys::mount;
 use crate::sys::rootfs::Rootfs;
 
 /// Where programs are.
-const PATH: [&str; 6] =
-    ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 /// The default runtime's options type, for those that have any.
 const RUNC_OPTIONS: &str = "containerd.runc.v1.Options";
 
@@ -146,7 +145,11 @@ fn devices(request: &ContainerRequest) -> Result<(Vec<GrantedDevice>, BlockDevic
     Ok((granted, numbers))
 }
 
-pub(super) async fn namespaces(engine: &Engine, id: &str, request: &ContainerRequest) -> Result<NamespacePaths> {
+pub(super) async fn namespaces(
+    engine: &Engine,
+    id: &str,
+    request: &ContainerRequest,
+) -> Result<NamespacePaths> {
     let network = match &request.network.mode {
         NetworkMode::Bridge => Some(super::network::path(engine, id)),
         NetworkMode::Container(other) => Some(of_container(engine, other, "net").await?),
@@ -175,8 +178,7 @@ pub(super) async fn of_container(engine: &Engine, reference: &str, kind: &str) -
             "net" => format!("cannot join network namespace of a non running container: {}", other.id),
             _ => format!("container {} is not running", other.id),
         };
-        return Err(Error::conflict(message)
-            .hint(format!("start it first: wharfie start {}", other.name)));
+        return Err(Error::conflict(message).hint(format!("start it first: wharfie start {}", other.name)));
     }
     Ok(PathBuf::from(format!("/proc/{}/ns/{kind}", other.pid)))
 }
@@ -186,10 +188,13 @@ fn init_program(wanted: Option<&str>) -> Result<PathBuf> {
     if let Some(wanted) = wanted {
         let found = match wanted.contains('/') {
             true => Some(PathBuf::from(wanted)),
-            false => PATH.iter().map(|directory| Path::new(directory).join(wanted)).find(|path| path.is_file()),
+            false => {
+                PATH.iter().map(|directory| Path::new(directory).join(wanted)).find(|path| path.is_file())
+            }
         };
         return found.filter(|path| path.is_file()).ok_or_else(|| {
-            Error::failed(format!("init binary {wanted:?} not found")).hint("--init-binary takes a path, or a name on PATH")
+            Error::failed(format!("init binary {wanted:?} not found"))
+                .hint("--init-binary takes a path, or a name on PATH")
         });
     }
     const PROGRAMS: [&str; 5] = [

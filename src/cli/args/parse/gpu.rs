@@ -27,7 +27,9 @@ pub fn gpus(text: &str) -> Parsed<NamedDevices> {
                 request.capabilities = vec![set];
             }
             ("options", Some(value)) => {
-                for pair in csv::fields(value).map_err(|cause| format!("failed to read gpu options: {cause}"))? {
+                for pair in
+                    csv::fields(value).map_err(|cause| format!("failed to read gpu options: {cause}"))?
+                {
                     let (key, value) = pair.split_once('=').unwrap_or((&pair, ""));
                     request.options.insert(key.to_owned(), value.to_owned());
                 }
@@ -72,7 +74,8 @@ mod tests {
 
     #[test]
     fn gpu_requests() {
-        let ids = |text: &str| gpus(text).map(|request| (request.count, request.ids.join("+"), request.driver));
+        let ids =
+            |text: &str| gpus(text).map(|request| (request.count, request.ids.join("+"), request.driver));
         for (text, count, devices, driver) in [
             ("all", -1, "", ""),
             ("2", 2, "", ""),

@@ -28,9 +28,12 @@ mod tests {
 
     #[test]
     fn links() {
-        for (text, container, alias) in
-            [("db", "db", "db"), ("db:store", "db", "store"), ("/db:/web/store", "db", "store"), ("/db", "db", "db")]
-        {
+        for (text, container, alias) in [
+            ("db", "db", "db"),
+            ("db:store", "db", "store"),
+            ("/db:/web/store", "db", "store"),
+            ("/db", "db", "db"),
+        ] {
             let found = link(text).unwrap();
             assert_eq!((found.container.as_str(), found.alias.as_str()), (container, alias), "{text}");
         }

@@ -71,8 +71,9 @@ pub fn attachment(text: &str) -> Parsed<Attachment> {
 /// docker's options of an endpoint: the interface's name and its kernel settings.
 fn driver_option(text: &str, attachment: &mut Attachment) -> Parsed<()> {
     const PREFIX: &str = "com.docker.network.endpoint.";
-    let (key, value) =
-        text.split_once('=').ok_or_else(|| format!("invalid key value pair format in driver options: {text}"))?;
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("invalid key value pair format in driver options: {text}"))?;
     match key.trim().to_ascii_lowercase().strip_prefix(PREFIX) {
         Some("ifname") => {
             let sound = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b':';
@@ -83,9 +84,9 @@ fn driver_option(text: &str, attachment: &mut Attachment) -> Parsed<()> {
         }
         Some("sysctls") => {
             for setting in value.split(',') {
-                let (name, _) = setting
-                    .split_once('=')
-                    .ok_or_else(|| format!("invalid sysctl {setting:?}: write it as net.X.Y.IFNAME.Z=VALUE"))?;
+                let (name, _) = setting.split_once('=').ok_or_else(|| {
+                    format!("invalid sysctl {setting:?}: write it as net.X.Y.IFNAME.Z=VALUE")
+                })?;
                 let parts: Vec<&str> = name.split('.').collect();
                 let sound = |part: &&str| {
                     !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
@@ -97,9 +98,7 @@ fn driver_option(text: &str, attachment: &mut Attachment) -> Parsed<()> {
             }
         }
         _ => {
-            return Err(format!(
-                "driver-opt {key} is not supported: {PREFIX}ifname and {PREFIX}sysctls are"
-            ));
+            return Err(format!("driver-opt {key} is not supported: {PREFIX}ifname and {PREFIX}sysctls are"));
         }
     }
     Ok(())

@@ -32,7 +32,9 @@ fn publish_short(text: &str) -> Parsed<Vec<PortRequest>> {
         if first == last {
             any_of = Some(host_last).filter(|_| host_last > host_first);
         } else if last - first != host_last - host_first {
-            return Err(format!("invalid ranges specified for container and host Ports: {container} and {host}"));
+            return Err(format!(
+                "invalid ranges specified for container and host Ports: {container} and {host}"
+            ));
         }
         Some(host_first)
     };

@@ -4,8 +4,8 @@ use super::{exec, in_world, parse, run, run_line};
 use crate::cli::args::{ContainerArgs, RunArgs, Streams};
 use crate::engine::image::PullPolicy;
 use crate::oci::request::{
-    Systemd,
     ContainerRequest, EndpointRequest, ExecRequest, MountKind, NetworkMode, Protocol, RestartPolicy, Seccomp,
+    Systemd,
 };
 
 #[test]
@@ -292,7 +292,16 @@ fn security_and_namespaces() {
 #[test]
 fn devices_by_name_and_links() {
     let request = run(&[
-        "--gpus", "all", "--device", "a.com/b=c", "--device", "/dev/null", "--link", "db:store", "--link", "/x",
+        "--gpus",
+        "all",
+        "--device",
+        "a.com/b=c",
+        "--device",
+        "/dev/null",
+        "--link",
+        "db:store",
+        "--link",
+        "/x",
     ])
     .unwrap();
     let requests = &request.resources.device_requests;
@@ -306,8 +315,22 @@ fn devices_by_name_and_links() {
 #[test]
 fn what_nerdctl_has_beyond_docker() {
     let request = run(&[
-        "--umask", "027", "--init-binary", "tini", "--rdt-class", "gold", "--cgroup-conf", "memory.high=1G",
-        "--systemd", "always", "--pidfile", "p", "--cidfile", "c", "--security-opt", "writable-cgroups",
+        "--umask",
+        "027",
+        "--init-binary",
+        "tini",
+        "--rdt-class",
+        "gold",
+        "--cgroup-conf",
+        "memory.high=1G",
+        "--systemd",
+        "always",
+        "--pidfile",
+        "p",
+        "--cidfile",
+        "c",
+        "--security-opt",
+        "writable-cgroups",
     ])
     .unwrap();
     let special = &request.special;

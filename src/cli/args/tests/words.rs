@@ -56,7 +56,10 @@ fn arguments_are_counted() {
         said(&error),
         ("docker: 'docker run' requires at least 1 argument", 1, vec!["See 'docker run --help'."])
     );
-    assert_eq!(run_line(&["run", "--rm"]).unwrap_err().message, "docker: 'docker run' requires at least 1 argument");
+    assert_eq!(
+        run_line(&["run", "--rm"]).unwrap_err().message,
+        "docker: 'docker run' requires at least 1 argument"
+    );
     for line in [&[][..], &["c"], &["-it", "c"]] {
         assert_eq!(
             exec(line).unwrap_err().message,
@@ -227,9 +230,18 @@ fn what_cannot_be_done_is_refused_by_name() {
         (&["--gpus", "some"][..], "invalid argument \"some\" for \"--gpus\" flag: invalid count (some)"),
         (&["--isolation", "hyperv"], "Invalid isolation: \"hyperv\" - linux only supports 'default'"),
         (&["--link", "a:b:c"], "invalid argument \"a:b:c\" for \"--link\" flag: bad format for links"),
-        (&["--link", "db", "--net", "host"], "conflicting options: host type networking can't be used with links"),
-        (&["--link", "db", "--net", "container:x"], "conflicting options: container type network can't be used"),
-        (&["--link-local-ip", "x"], "invalid argument \"x\" for \"--link-local-ip\" flag: failed to parse IP"),
+        (
+            &["--link", "db", "--net", "host"],
+            "conflicting options: host type networking can't be used with links",
+        ),
+        (
+            &["--link", "db", "--net", "container:x"],
+            "conflicting options: container type network can't be used",
+        ),
+        (
+            &["--link-local-ip", "x"],
+            "invalid argument \"x\" for \"--link-local-ip\" flag: failed to parse IP",
+        ),
         (&["--verify", "cosign"], "--verify cosign is not supported: "),
         (&["--cosign-key", "k"], "--cosign-key is not supported: "),
         (&["--ipfs-address", "a"], "--ipfs-address is not supported: "),

@@ -100,7 +100,7 @@ fn column(text: &str) -> Result<Column> {
         Error::failed(format!(
             "Error response from daemon: ps: error: unknown user-defined format specifier {name:?}"
         ))
-            .hint(format!("the columns are {}", names.join(", ")))
+        .hint(format!("the columns are {}", names.join(", ")))
     })?;
     Ok(Column { title: title.unwrap_or(known.title).to_owned(), value: known.value })
 }

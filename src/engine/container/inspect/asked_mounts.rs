@@ -119,8 +119,10 @@ pub(super) fn mount(mount: &MountRequest) -> Mount {
         no_copy: mount.no_copy,
         labels: mount.volume_labels.clone(),
         subpath: text(&mount.subpath),
-        driver_config: driven
-            .then(|| DriverConfig { name: text(&mount.volume_driver), options: mount.volume_options.clone() }),
+        driver_config: driven.then(|| DriverConfig {
+            name: text(&mount.volume_driver),
+            options: mount.volume_options.clone(),
+        }),
     };
     let tmpfs = TmpfsOptions { size_bytes: mount.tmpfs_size, mode: mount.tmpfs_mode };
     let is = |kind: MountKind| mount.kind == kind;
@@ -132,7 +134,11 @@ pub(super) fn mount(mount: &MountRequest) -> Mount {
         bind_options: Some(bind).filter(|bind| is(MountKind::Bind) && *bind != BindOptions::default()),
         volume_options: Some(volume)
             .filter(|volume| is(MountKind::Volume) && *volume != VolumeOptions::default()),
-        image_options: mount.subpath.clone().filter(|_| is(MountKind::Image)).map(|subpath| ImageOptions { subpath }),
+        image_options: mount
+            .subpath
+            .clone()
+            .filter(|_| is(MountKind::Image))
+            .map(|subpath| ImageOptions { subpath }),
         tmpfs_options: Some(tmpfs).filter(|tmpfs| is(MountKind::Tmpfs) && *tmpfs != TmpfsOptions::default()),
     }
 }
@@ -157,7 +163,10 @@ mod tests {
             no_copy: true,
             ..MountRequest::default()
         };
-        assert_eq!(to_value(mount(&volume)).unwrap()["VolumeOptions"], json!({"NoCopy": true, "Subpath": "a"}));
+        assert_eq!(
+            to_value(mount(&volume)).unwrap()["VolumeOptions"],
+            json!({"NoCopy": true, "Subpath": "a"})
+        );
         let bind = MountRequest { propagation: Some("rshared".into()), ..MountRequest::default() };
         assert_eq!(to_value(mount(&bind)).unwrap()["BindOptions"], json!({"Propagation": "rshared"}));
     }

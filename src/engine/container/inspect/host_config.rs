@@ -306,7 +306,11 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
         publish_all_ports: request.network.publish_all,
         readonly_rootfs: request.read_only,
         security_opt: some(request.security.options.clone()),
-        tmpfs: rest.iter().filter(|mount| mount.kind == MountKind::Tmpfs && !mount.by_mount).map(|mount| tmpfs(mount)).collect(),
+        tmpfs: rest
+            .iter()
+            .filter(|mount| mount.kind == MountKind::Tmpfs && !mount.by_mount)
+            .map(|mount| tmpfs(mount))
+            .collect(),
         uts_mode: named(&request.namespaces.uts, ""),
         userns_mode: named(&request.namespaces.user, ""),
         shm_size: request.resources.shm_size.unwrap_or(SHM_SIZE),

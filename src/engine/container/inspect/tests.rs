@@ -43,7 +43,15 @@ pub(super) fn container() -> Container {
 fn seen(container: &Container, record: Record, spec: Value) -> Value {
     let spec = serde_json::from_value(spec).unwrap();
     let connection = container.state.connection.clone();
-    serde_json::to_value(describe(Facts { container, record, spec, connection, sizes: None, execs: Vec::new() })).unwrap()
+    serde_json::to_value(describe(Facts {
+        container,
+        record,
+        spec,
+        connection,
+        sizes: None,
+        execs: Vec::new(),
+    }))
+    .unwrap()
 }
 
 fn spec(namespaces: &[&str]) -> Value {
@@ -79,7 +87,12 @@ fn ours() -> (Container, Record) {
                 read_only: true,
                 ..MountRequest::default()
             },
-            MountRequest { source: "/h".into(), target: "/d".into(), by_mount: true, ..MountRequest::default() },
+            MountRequest {
+                source: "/h".into(),
+                target: "/d".into(),
+                by_mount: true,
+                ..MountRequest::default()
+            },
             MountRequest { kind: MountKind::Volume, target: "/v".into(), ..MountRequest::default() },
             MountRequest {
                 kind: MountKind::Tmpfs,
