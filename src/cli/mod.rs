@@ -10,12 +10,12 @@ mod foreign;
 mod globals;
 mod hidden;
 mod image;
-#[cfg(test)]
-mod inventory;
 mod names;
 mod namespace;
 mod stream;
 mod system;
+#[cfg(test)]
+mod tests;
 mod unbuilt;
 
 use std::ffi::OsString;

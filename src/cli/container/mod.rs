@@ -8,6 +8,7 @@ pub mod inspect;
 pub mod kill;
 pub mod list;
 pub mod logs;
+mod pattern;
 pub mod port;
 pub mod remove;
 pub mod restart;

@@ -33,6 +33,7 @@ pub use create::{Created, Unsettled, create};
 pub use end::finish;
 pub use exec::{Exec, ExecStreams, exec};
 pub use find::find;
+pub use links::unlink;
 pub use list::list;
 pub use model::{Container, Origin, Record, ResolvedMount, State, Status};
 pub use recover::{Recovered, is_due, reap, recover, recover_if_due, settle};

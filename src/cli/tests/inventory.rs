@@ -86,7 +86,7 @@ fn every_row_of_nerdctl_is_true() {
 #[test]
 fn every_command_has_examples() {
     let mut without = Vec::new();
-    walk(&super::command("wharfie"), &mut |path, command| {
+    walk(&crate::cli::command("wharfie"), &mut |path, command| {
         let told = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         let leads = ["Example:\n", "Examples:\n"].iter().any(|lead| told.contains(lead));
         let calls = told.lines().filter(|line| line.contains("wharfie ")).count();
@@ -109,7 +109,8 @@ fn a_wrong_flag_or_verb_suggests_the_right_one() {
         ("logs --folow web", "'--follow'"),
     ] {
         let arguments = std::iter::once("wharfie").chain(line.split(' ')).map(Into::into).collect();
-        let Err(super::commands::Stop::Error(error)) = super::commands::parse("wharfie", arguments) else {
+        let Err(crate::cli::commands::Stop::Error(error)) = crate::cli::commands::parse("wharfie", arguments)
+        else {
             panic!("{line} is understood");
         };
         assert!(error.hints.iter().any(|hint| hint.contains(suggestion)), "{line}: {error:?}");
@@ -130,7 +131,7 @@ fn walk(root: &Command, visit: &mut dyn FnMut(&str, &Command)) {
 
 /// The rows that are neither here nor refused by name.
 fn missing(table: &str, program: &str, least_columns: usize) -> Vec<String> {
-    let tree = super::command(program);
+    let tree = crate::cli::command(program);
     let (mut missing, mut seen) = (Vec::new(), 0);
     for row in table.lines().skip(1) {
         let columns: Vec<&str> = row.split('\t').collect();
@@ -152,7 +153,7 @@ fn missing(table: &str, program: &str, least_columns: usize) -> Vec<String> {
         }
         let coming = COMING.contains(&verb.as_str())
             || COMING.contains(&named.trim_start_matches("container "))
-            || super::unbuilt::UNBUILT.iter().any(|(verbs, _)| verbs.contains(&verb.as_str()));
+            || crate::cli::unbuilt::UNBUILT.iter().any(|(verbs, _)| verbs.contains(&verb.as_str()));
         match find(&tree, &words) {
             None if coming => {}
             Some(found) if coming && wrong(found, flag, short).is_some() => {}
