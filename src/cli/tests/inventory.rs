@@ -117,6 +117,16 @@ fn a_wrong_flag_or_verb_suggests_the_right_one() {
     }
 }
 
+#[test]
+fn a_global_flag_is_named_as_it_is_written() {
+    let arguments = ["docker", "--log-level", "nope", "ps"].map(Into::into).into();
+    let Err(crate::cli::commands::Stop::Error(error)) = crate::cli::commands::parse("docker", arguments)
+    else {
+        panic!("there is such a level");
+    };
+    assert!(error.message.contains("for \"-l, --log-level\" flag"), "{}", error.message);
+}
+
 /// Every visible command below `root`, with its words.
 fn walk(root: &Command, visit: &mut dyn FnMut(&str, &Command)) {
     fn below(path: &str, command: &Command, visit: &mut dyn FnMut(&str, &Command)) {
