@@ -111,7 +111,8 @@ impl LifecycleArgs {
         request.platform =
             given(self.platform).or_else(|| given((environment.variable)("DOCKER_DEFAULT_PLATFORM")));
         if let Some(platform) = &request.platform {
-            name::platform(platform).map_err(Error::usage)?;
+            name::platform(platform)
+                .map_err(|cause| Error::usage(format!("error parsing specified platform: {cause}")))?;
         }
         Ok(())
     }

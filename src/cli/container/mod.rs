@@ -13,6 +13,7 @@ pub mod inspect;
 pub mod kill;
 pub mod list;
 pub mod logs;
+mod pattern;
 pub mod pause;
 pub mod port;
 pub mod prune;

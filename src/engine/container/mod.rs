@@ -55,6 +55,7 @@ pub use exec::{Exec, ExecStreams, exec};
 pub use export::export;
 pub use find::find;
 pub use guard::{is_sandbox, permit};
+pub use links::unlink;
 pub use list::list;
 pub use lost::remove_remains;
 pub use model::{Container, Origin, Record, ResolvedMount, State, Status};

@@ -117,8 +117,18 @@ fn links_are_names_and_variables() {
     assert!(early.fails(1).contains("Cannot link to a non running container: /db AS /web/db"), "{early:?}");
     let missing = run(&engine, &["--link", "nobody"], &["true"]);
     assert!(missing.fails(125).contains("could not get container for nobody"), "{missing:?}");
-    let removed = engine.wharfie(["rm", "--link", "web/db"]);
-    assert!(removed.stderr.contains("--link is not supported"), "{removed:?}");
+    engine.wharfie(["start", "db"]).ok();
+    engine.wharfie(["start", "web"]).ok();
+    assert_eq!(engine.wharfie(["rm", "--link", "/web/db"]).ok(), "/web/db");
+    assert_eq!(inside(&engine, "web", "grep -cw db /etc/hosts; true"), "0");
+    assert_eq!(engine.wharfie(["inspect", "-f", "{{json .HostConfig.Links}}", "web"]).ok(), "null");
+    engine.wharfie(["stop", "-t", "2", "web", "db"]).ok();
+    engine.wharfie(["start", "web"]).ok();
+    assert_eq!(inside(&engine, "web", "env | grep -c ^DB_; true"), "0");
+    for wrong in ["web/db", "web", "nobody/db"] {
+        let removed = engine.wharfie(["rm", "--link", wrong]);
+        assert!(removed.fails(1).contains("No such container: "), "{removed:?}");
+    }
     engine.wharfie(["rm", "-f", "db", "squatter", &shown]).ok();
     engine.assert_clean();
 }
@@ -375,7 +385,7 @@ fn a_shell_is_told_names_of_networks_volumes_and_containers() {
     assert_eq!(ask(&["run", "-v", "/etc/hostna"]), "/etc/hostname");
     assert_eq!(ask(&["run", "--volumes-from", "w"]), "web");
     assert_eq!(ask(&["run", "--link", "w"]), "web");
-    assert_eq!(ask(&["stop", ""]), "web");
+    assert_eq!(ask(&["stop", "w"]), "web");
     assert_eq!(ask(&["run", "busy"]), "busybox:latest");
     engine.wharfie(["rm", "-f", "web"]).ok();
     engine.sh("rm -r /var/lib/wharfie/*/default/volumes/store");

@@ -72,12 +72,13 @@ fn every_row_of_nerdctl_is_true() {
 #[test]
 fn every_command_has_examples() {
     let mut without = Vec::new();
-    walk(&super::command("wharfie"), &mut |path, command| {
+    walk(&crate::cli::command("wharfie"), &mut |path, command| {
         let told = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         let leads = ["Example:\n", "Examples:\n"].iter().any(|lead| told.contains(lead));
         let calls = told.lines().filter(|line| line.contains("wharfie ")).count();
         // A family's examples are those of its verbs.
-        if !(command.has_subcommands() || (leads && calls > 0)) {
+        let is_family = command.has_subcommands();
+        if !is_family && (!leads || calls == 0) {
             without.push(path.to_owned());
         }
     });
@@ -94,11 +95,22 @@ fn a_wrong_flag_or_verb_suggests_the_right_one() {
         ("logs --folow web", "'--follow'"),
     ] {
         let arguments = std::iter::once("wharfie").chain(line.split(' ')).map(Into::into).collect();
-        let Err(super::commands::Stop::Error(error)) = super::commands::parse("wharfie", arguments) else {
+        let Err(crate::cli::commands::Stop::Error(error)) = crate::cli::commands::parse("wharfie", arguments)
+        else {
             panic!("{line} is understood");
         };
         assert!(error.hints.iter().any(|hint| hint.contains(suggestion)), "{line}: {error:?}");
     }
+}
+
+#[test]
+fn a_global_flag_is_named_as_it_is_written() {
+    let arguments = ["docker", "--log-level", "nope", "ps"].map(Into::into).into();
+    let Err(crate::cli::commands::Stop::Error(error)) = crate::cli::commands::parse("docker", arguments)
+    else {
+        panic!("there is such a level");
+    };
+    assert!(error.message.contains("for \"-l, --log-level\" flag"), "{}", error.message);
 }
 
 /// Every visible command below `root`, with its words.
@@ -115,7 +127,7 @@ fn walk(root: &Command, visit: &mut dyn FnMut(&str, &Command)) {
 
 /// The rows that are neither here nor refused by name.
 fn missing(table: &str, program: &str, least_columns: usize) -> Vec<String> {
-    let tree = super::command(program);
+    let tree = crate::cli::command(program);
     let (mut missing, mut seen) = (Vec::new(), 0);
     for row in table.lines().skip(1) {
         let columns: Vec<&str> = row.split('\t').collect();
