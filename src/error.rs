@@ -23,6 +23,8 @@ pub enum Kind {
     BrokenPipe,
     /// Everything was said already; end with this code.
     Silent(u8),
+    /// A template that cannot be read, where docker has a code of its own for it (64).
+    Template,
     /// Any other failure of what was asked for.
     Failed,
 }
@@ -107,6 +109,7 @@ impl Error {
             Kind::Usage => 125,
             Kind::CannotInvoke => 126,
             Kind::CommandNotFound => 127,
+            Kind::Template => 64,
             Kind::Silent(code) => code,
             Kind::BrokenPipe => 0,
             Kind::NotFound | Kind::Conflict | Kind::Unavailable | Kind::Failed => 1,

@@ -109,6 +109,14 @@ pub enum ContainerVerb {
     Stats(container::stats::Args),
     /// List port mappings or a specific mapping for the container
     Port(container::port::Args),
+    /// Copy files/folders between a container and the local filesystem
+    Cp(container::cp::Args),
+    /// Export a container's filesystem as a tar archive
+    Export(container::export::Args),
+    /// Inspect changes to files or directories on a container's filesystem
+    Diff(container::diff::Args),
+    /// Create a new image from a container's changes
+    Commit(container::commit::Args),
 }
 
 /// The verbs below `container`.
@@ -167,6 +175,8 @@ pub enum ImageFamily {
     Rm(image::rmi::Args),
     /// Display detailed information on one or more images
     Inspect(image::inspect::Args),
+    /// Remove unused images
+    Prune(image::prune::Args),
     #[command(external_subcommand)]
     Unknown(Vec<String>),
 }
@@ -251,6 +261,10 @@ async fn dispatch_container(verb: ContainerVerb, cx: &mut Context<'_>) -> Result
         ContainerVerb::Top(args) => container::top::run(args, cx).await,
         ContainerVerb::Stats(args) => container::stats::run(args, cx).await,
         ContainerVerb::Port(args) => container::port::run(args, cx).await,
+        ContainerVerb::Cp(args) => container::cp::run(args, cx).await,
+        ContainerVerb::Export(args) => container::export::run(args, cx).await,
+        ContainerVerb::Diff(args) => container::diff::run(args, cx).await,
+        ContainerVerb::Commit(args) => container::commit::run(args, cx).await,
     }
 }
 
@@ -276,6 +290,7 @@ async fn dispatch_image_family(verb: ImageFamily, cx: &mut Context<'_>) -> Resul
         ImageFamily::Tag(args) => image::tag::run(args, cx).await,
         ImageFamily::Rm(args) => image::rmi::run(args, cx).await,
         ImageFamily::Inspect(args) => image::inspect::run(args, cx).await,
+        ImageFamily::Prune(args) => image::prune::run(args, cx).await,
         ImageFamily::Unknown(words) => unknown(cx, Some("image"), &words),
     }
 }

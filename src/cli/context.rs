@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::config::docker::DockerFile;
 use crate::config::environment::Environment;
 use crate::engine::Engine;
 use crate::engine::container::recover_if_due;
@@ -20,12 +21,50 @@ pub struct Context<'a> {
     /// The terminal.
     pub ui: &'a mut Ui,
     engine: Option<Engine>,
+    docker_file: Option<DockerFile>,
 }
 
 impl<'a> Context<'a> {
     /// With no connection yet.
     pub fn new(program: &str, config: Config, environment: Environment, ui: &'a mut Ui) -> Self {
-        Self { program: program.into(), config: Arc::new(config), environment, ui, engine: None }
+        Self {
+            program: program.into(),
+            config: Arc::new(config),
+            environment,
+            ui,
+            engine: None,
+            docker_file: None,
+        }
+    }
+
+    /// docker's config.json. One that cannot be read is warned of once, as docker does, and says nothing.
+    pub fn docker_file(&mut self) -> Result<DockerFile> {
+        if self.docker_file.is_none() {
+            let file = match DockerFile::read(&self.config.docker_config) {
+                Ok(file) => file,
+                Err(error) => {
+                    self.ui.warn(error)?;
+                    DockerFile::default()
+                }
+            };
+            self.docker_file = Some(file);
+        }
+        Ok(self.docker_file.clone().unwrap_or_default())
+    }
+
+    /// A list's format: `--format`, or without one (and without `--quiet`) what `configured` picks of docker's
+    /// config.json (`psFormat`, `statsFormat`, …).
+    pub fn format(
+        &mut self,
+        given: Option<&str>,
+        quiet: bool,
+        configured: fn(DockerFile) -> String,
+    ) -> Result<Option<String>> {
+        match given.filter(|text| !text.is_empty()) {
+            Some(text) => Ok(Some(text.to_owned())),
+            None if quiet => Ok(None),
+            None => Ok(Some(configured(self.docker_file()?)).filter(|text| !text.is_empty())),
+        }
     }
 
     /// The engine: connects at the first call, so that a wrong flag fails before.

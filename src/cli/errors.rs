@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result};
 
 /// docker's lead for everything that its daemon refuses.
-const LEAD: &str = "Error response from daemon: ";
+pub(super) const LEAD: &str = "Error response from daemon: ";
 
 /// The engine's error as docker prints it.
 pub fn from_engine(mut error: Error) -> Error {
@@ -23,6 +23,10 @@ pub fn from_run(program: &str, verb: &str, error: Error) -> (Error, u8) {
     if matches!(error.kind, Kind::Silent(_) | Kind::BrokenPipe) {
         return (error, code);
     }
+    // The command line itself: nobody was asked.
+    if error.message.starts_with("invalid argument ") {
+        return (error, code);
+    }
     let code = if code == 1 { 125 } else { code };
     let mut error = from_engine(error);
     error.message = format!("{program}: {}", error.message);
@@ -30,6 +34,16 @@ pub fn from_run(program: &str, verb: &str, error: Error) -> (Error, u8) {
         error = error.hint(format!("Run '{program} {verb} --help' for more information"));
     }
     (error, code)
+}
+
+/// An error of the engine about what it was asked to make: docker's daemon refuses that too.
+pub fn of_request(error: Error) -> Error {
+    match error.kind {
+        Kind::Usage if !error.message.starts_with(LEAD) => {
+            Error { message: format!("{LEAD}{}", error.message), ..error }
+        }
+        _ => error,
+    }
 }
 
 /// Shorthand for results.

@@ -18,6 +18,7 @@ mod prune;
 mod stream;
 mod system;
 mod unbuilt;
+mod whole_file;
 
 use std::ffi::OsString;
 use std::path::Path;

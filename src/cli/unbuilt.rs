@@ -26,7 +26,6 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
         &["login", "logout", "push", "search", "manifest", "history"],
         "this registry verb comes in a later version",
     ),
-    (&["commit", "cp", "diff", "export"], "this container verb comes in a later version"),
     (&["pod", "debug", "doctor", "cri", "ctr"], "the Kubernetes node verbs come in a later version"),
 ];
 

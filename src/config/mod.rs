@@ -1,6 +1,7 @@
 //! What the user, the environment and the configuration files say: read once, here and nowhere else.
 
 pub mod credentials;
+pub mod docker;
 pub mod environment;
 pub mod file;
 pub mod hosts;

@@ -76,6 +76,17 @@ impl Client {
         Ok(mounts(self.snapshots_api().prepare(request).await?.into_inner().mounts))
     }
 
+    /// A new read-only look `key` at the committed snapshot `parent`.
+    pub async fn view_snapshot(&self, snapshotter: &str, key: &str, parent: &str) -> Result<Vec<Mount>> {
+        let request = self.request(api::ViewSnapshotRequest {
+            snapshotter: snapshotter.into(),
+            key: key.into(),
+            parent: parent.into(),
+            labels: HashMap::new(),
+        });
+        Ok(mounts(self.snapshots_api().view(request).await?.into_inner().mounts))
+    }
+
     /// How to mount the writable snapshot or view `key`.
     pub async fn snapshot_mounts(&self, snapshotter: &str, key: &str) -> Result<Vec<Mount>> {
         let request = self.request(api::MountsRequest { snapshotter: snapshotter.into(), key: key.into() });

@@ -266,6 +266,14 @@ impl Client {
         Ok(reply.into_inner().processes.into_iter().map(|process| process.pid).collect())
     }
 
+    /// The ids of the processes that were added to the task and run. Only runc's shims tell.
+    pub async fn execs(&self, id: &str) -> Result<Vec<String>> {
+        let request = self.request(api::ListPidsRequest { container_id: id.into() });
+        let reply = self.tasks_api().list_pids(request).await?.into_inner();
+        let details = reply.processes.into_iter().filter_map(|process| process.info);
+        Ok(details.filter_map(|any| exec_id(&any.value)).collect())
+    }
+
     pub(super) fn tasks_api(&self) -> api::tasks_client::TasksClient<tonic::transport::Channel> {
         api::tasks_client::TasksClient::new(self.channel.clone()).max_decoding_message_size(LARGEST_MESSAGE)
     }
@@ -280,6 +288,15 @@ impl Mount {
             options: self.options.clone(),
         }
     }
+}
+
+/// `exec_id`, field 1 of containerd.runc.v1.ProcessDetails.
+fn exec_id(message: &[u8]) -> Option<String> {
+    const EXEC_ID: u8 = 1 << 3 | 2;
+    let [EXEC_ID, length, rest @ ..] = message else { return None };
+    // No id is long enough for a second byte of length.
+    let text = rest.get(..usize::from(*length).min(127))?;
+    String::from_utf8(text.to_vec()).ok().filter(|id| !id.is_empty())
 }
 
 fn from_api(process: types::v1::Process) -> Task {

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
 
+use super::Engine;
 use super::container::{Container, Origin, is_being_made, list};
 use super::image::{ImageUsage, usage};
 use super::prune::PruneFilters;
 use super::volume::{self, Volume};
-use super::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::MountKind;
 use crate::store::Lock;

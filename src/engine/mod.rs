@@ -2,6 +2,7 @@
 //! the terminal, never exits, so that an API server can stand on it beside the cli.
 
 pub mod container;
+pub mod disk;
 pub mod event;
 pub mod image;
 pub mod namespace;

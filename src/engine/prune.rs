@@ -1,8 +1,17 @@
-//! What every prune shares: docker's filters, by age and by label.
+//! What every prune shares: docker's filters, by age and by label, and its event.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+
+use super::Engine;
+use crate::journal::Event;
+pub use crate::journal::Kind;
+
+/// Keep that things of this kind were pruned, and how many bytes are free by it: docker does so also for none.
+pub fn note(engine: &Engine, kind: Kind, bytes: u64) {
+    engine.note(&[Event::new(kind, "prune", "").with("reclaimed", bytes.to_string())]);
+}
 
 /// Which of what is unused goes.
 #[derive(Debug, Clone, Default)]

@@ -154,6 +154,7 @@ impl Networks {
         let concrete = |port: &PublishedPort| Publish {
             host_ip: Some(port.host_ip).filter(|address| !address.is_unspecified()),
             host_port: Some(port.host_port),
+            host_port_last: None,
             container_port: port.container_port,
             protocol: port.protocol,
         };

@@ -90,6 +90,8 @@ pub struct Publish {
     pub host_ip: Option<IpAddr>,
     /// None means a free one.
     pub host_port: Option<u16>,
+    /// The last one of a range that begins with `host_port`, of which a free one is taken.
+    pub host_port_last: Option<u16>,
     /// The port in the container.
     pub container_port: u16,
     /// The protocol.

@@ -318,6 +318,7 @@ mod tests {
         let ports = [Publish {
             host_ip: None,
             host_port: Some(8080),
+            host_port_last: None,
             container_port: 80,
             protocol: crate::oci::request::Protocol::Tcp,
         }];

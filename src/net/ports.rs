@@ -34,7 +34,9 @@ pub(crate) fn choose(wishes: &[Publish], taken: &[Published], families: (bool, b
     for wish in wishes {
         let hosts = hosts(wish, families)?;
         let (port, sockets) = match wish.host_port.filter(|port| *port != 0) {
-            Some(port) => (port, take(&hosts, port, wish.protocol, (taken, &chosen))?),
+            Some(first) => {
+                first_free(&hosts, first..=wish.host_port_last.unwrap_or(first), wish, (taken, &chosen))?
+            }
             None => free(&hosts, wish.protocol, (taken, &chosen))?,
         };
         probes.extend(sockets);
@@ -91,6 +93,23 @@ fn take(hosts: &[IpAddr], port: u16, protocol: Protocol, taken: Taken) -> Result
         }
     }
     Ok(sockets)
+}
+
+/// The first port of the range that can be taken; the last one's error where none can.
+fn first_free(
+    hosts: &[IpAddr],
+    range: std::ops::RangeInclusive<u16>,
+    wish: &Publish,
+    taken: Taken,
+) -> Result<(u16, Vec<OwnedFd>)> {
+    let mut last = None;
+    for port in range {
+        match take(hosts, port, wish.protocol, taken) {
+            Ok(sockets) => return Ok((port, sockets)),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::failed("no free host port found")))
 }
 
 fn free(hosts: &[IpAddr], protocol: Protocol, taken: Taken) -> Result<(u16, Vec<OwnedFd>)> {
@@ -168,9 +187,27 @@ fn probe(address: SocketAddr, protocol: Protocol) -> Result<(Option<OwnedFd>, u1
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_range_gives_its_first_free_port() {
+        let range = Publish { host_port_last: Some(41_002), ..wish(Some("127.0.0.1"), Some(41_000)) };
+        let taken = [published("0.0.0.0", 41_000)];
+        assert_eq!(choose(&[range.clone()], &taken, (true, false)).unwrap().ports[0].host_port, 41_001);
+        let twice = choose(&[range.clone(), range.clone()], &taken, (true, false)).unwrap();
+        assert_eq!(twice.ports[1].host_port, 41_002);
+        let three = [range.clone(), range.clone(), range];
+        let error = choose(&three, &taken, (true, false)).unwrap_err();
+        assert!(error.message.contains("port is already allocated"), "{}", error.message);
+    }
+
     fn wish(host: Option<&str>, port: Option<u16>) -> Publish {
         let host_ip = host.map(|host| host.parse().unwrap());
-        Publish { host_ip, host_port: port, container_port: 80, protocol: Protocol::Tcp }
+        Publish {
+            host_ip,
+            host_port: port,
+            host_port_last: None,
+            container_port: 80,
+            protocol: Protocol::Tcp,
+        }
     }
 
     fn published(host: &str, port: u16) -> Published {

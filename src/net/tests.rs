@@ -129,7 +129,7 @@ impl World {
 
 fn tcp(host_ip: Option<&str>, host_port: Option<u16>, container_port: u16) -> Publish {
     let host_ip = host_ip.map(|address| address.parse().unwrap());
-    Publish { host_ip, host_port, container_port, protocol: Protocol::Tcp }
+    Publish { host_ip, host_port, host_port_last: None, container_port, protocol: Protocol::Tcp }
 }
 
 fn ip(connection: &Connection) -> IpAddr {

@@ -292,6 +292,9 @@ pub struct PortRequest {
     pub host_ip: Option<IpAddr>,
     /// The host's port; None means a free one.
     pub host_port: Option<u16>,
+    /// The last one of a range that begins with `host_port`, of which a free one is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_port_last: Option<u16>,
     /// The port in the container.
     pub container_port: u16,
     /// tcp, udp or sctp.

@@ -109,7 +109,7 @@ fn find_group(groups: &[u8], wanted: &Wanted) -> Result<u32> {
         (Some(line), _) => in_range(line.gid),
         (None, Wanted::Number(gid)) => Ok(*gid),
         (None, Wanted::Name(name)) => {
-            Err(Error::failed(format!("unable to find group {name}: no matching entries in group file"))
+            Err(Error::failed(format!("Unable to find group {name}: no matching entries in group file"))
                 .hint("name a group of the image's /etc/group, or a number"))
         }
     }
@@ -252,11 +252,11 @@ huge:x:99999999999:other
         for (wanted, message) in [
             ("nobody", "unable to find user nobody: no matching entries in passwd file"),
             ("nobody:docker", "unable to find user nobody: no matching entries in passwd file"),
-            ("app:none", "unable to find group none: no matching entries in group file"),
+            ("app:none", "Unable to find group none: no matching entries in group file"),
             ("words", "unable to find user words: no matching entries in passwd file"),
             ("broken", "unable to find user broken: no matching entries in passwd file"),
             ("empty", "unable to find user empty: no matching entries in passwd file"),
-            ("app:bad", "unable to find group bad: no matching entries in group file"),
+            ("app:bad", "Unable to find group bad: no matching entries in group file"),
             ("2147483648", range),
             ("-1", range),
             ("99999999999999999999999", range),
@@ -278,7 +278,7 @@ huge:x:99999999999:other
         assert_eq!(add(&["docker", "5", "999", "wheel"]).unwrap().additional_gids, [0, 999, 5, 10]);
         assert_eq!(
             add(&["none"]).unwrap_err().message,
-            "unable to find group none: no matching entries in group file"
+            "Unable to find group none: no matching entries in group file"
         );
     }
 

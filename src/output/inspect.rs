@@ -6,7 +6,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 
 use super::Ui;
 use super::template::{Error as TemplateError, Options, Shape, Template, Val};
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 /// What an inspected value is: templates know docker's types of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +85,11 @@ impl Inspector {
         Ok(Self(match format.unwrap_or_default() {
             "" => Form::Indented,
             "json" => Form::Compact,
-            text => Form::Template(Template::parse(text)?),
+            // docker has an exit code of its own for this.
+            text => Form::Template(
+                Template::parse(text)
+                    .map_err(|error| Error::new(Kind::Template, Error::from(error).message))?,
+            ),
         }))
     }
 
@@ -95,7 +99,10 @@ impl Inspector {
         let inspector = Self::parse(format)?;
         if let (Form::Template(template), false) = (&inspector.0, object.falls_back()) {
             let shape = object.shape();
-            template.check_fields(object.names().0, |name| shape.field(name).is_some())?;
+            let name = if object == Object::Version { "version" } else { "" };
+            template
+                .check_fields(object.names().0, |name| shape.field(name).is_some())
+                .map_err(|error| Error::failed(error.named(name).to_string()))?;
         }
         Ok(inspector)
     }
@@ -276,7 +283,8 @@ mod tests {
             Inspector::parse_for(Object::Version, Some("{{.Server.APIVersion}} {{.Client.Version}}")).is_ok()
         );
         let error = Inspector::parse_for(Object::Info, Some("{{.Nope}}")).err().map(|error| error.message);
-        let expected = "template parsing error: template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type system.dockerInfo";
+        let expected =
+            "template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type system.dockerInfo";
         assert_eq!(error.as_deref(), Some(expected));
         let (mut ui, captured) = Ui::captured();
         let version = json!({"Client": {"ApiVersion": "1.50"}, "Server": null});

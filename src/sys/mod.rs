@@ -13,3 +13,5 @@ pub mod rootfs;
 pub mod signal;
 pub mod terminal;
 pub mod traffic;
+pub mod tree;
+pub mod view;

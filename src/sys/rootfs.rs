@@ -126,6 +126,15 @@ impl Rootfs {
         }))
     }
 
+    /// The path on this machine of what `path` names, links followed within the root; None where there is
+    /// nothing. Only for a root that is a directory of this machine.
+    pub fn path_of(&self, path: &str) -> Result<Option<PathBuf>> {
+        let failed = |cause: Errno| Error::io("look up", in_container(path), cause);
+        let Some(place) = self.place(path).map_err(failed)? else { return Ok(None) };
+        let link = format!("/proc/self/fd/{}", place.as_raw_fd());
+        std::fs::read_link(link).map(Some).map_err(|cause| Error::io("look up", in_container(path), cause))
+    }
+
     /// Copies what the directory at `path` holds into the directory `to` of the host, and gives `to` its
     /// owner and mode: how a new volume is filled. None where `path` is no directory. See [`copy::tree`].
     pub fn copy_tree(&self, path: &str, to: &Path) -> Result<Option<Copied>> {

@@ -11,7 +11,9 @@
 )]
 
 mod call;
+mod client;
 mod container;
+mod cri;
 mod engine;
 mod faults;
 mod filter;
@@ -24,5 +26,6 @@ mod registry;
 mod rooms;
 mod setup;
 mod smoke;
+mod system;
 mod terminal;
 mod world;

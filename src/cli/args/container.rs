@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::errors::refused;
 use super::health::HealthArgs;
 use super::lifecycle::{LifecycleArgs, Streams};
 use super::logging::LoggingArgs;
@@ -18,6 +19,9 @@ use super::security::SecurityArgs;
 use super::{Environment, check_detach_keys};
 use crate::oci::request::{ContainerRequest, NetworkMode};
 use crate::{Error, Result};
+
+/// docker says this of the command line itself: exit code 1.
+pub(crate) const ATTACH_AND_DETACH: &str = "conflicting options: cannot specify both --attach and --detach";
 
 /// Create a new container
 #[derive(Debug, Clone, Default, Args)]
@@ -106,7 +110,7 @@ impl RunArgs {
                 return Err(Error::usage("conflicting options: --wait needs --detach"));
             }
             if self.detach && !self.container.lifecycle.attach.is_empty() {
-                return Err(Error::usage("conflicting options: cannot specify both --attach and --detach"));
+                return Err(Error::failed(ATTACH_AND_DETACH));
             }
             Ok(())
         };
@@ -207,5 +211,5 @@ fn conflicts(request: &ContainerRequest) -> Result<()> {
     } else {
         return Ok(());
     };
-    Err(Error::usage(message))
+    Err(refused(message))
 }

@@ -7,11 +7,17 @@ use std::fmt::Display;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};
 
+use crate::cli::errors::LEAD;
 use crate::{Error, Kind};
 
 /// `invalid argument "value" for "-m, --memory" flag: cause`, as docker says it of a value that does not parse.
 pub fn invalid(value: &str, flag: &str, cause: impl Display) -> Error {
     Error::usage(format!("invalid argument {value:?} for {flag:?} flag: {cause}"))
+}
+
+/// What docker's daemon refuses, told before it is asked of anybody.
+pub fn refused(message: impl Display) -> Error {
+    Error::usage(format!("{LEAD}{message}"))
 }
 
 /// A flag of docker's that wharfie knows and cannot do: it names the flag and why.
@@ -191,22 +197,28 @@ fn first_line(error: &clap::Error) -> String {
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
+/// The first of the words that call a command.
+fn program(path: &str) -> &str {
+    path.split(' ').next().unwrap_or(path)
+}
+
 fn too_few(path: &str, command: &Command) -> Error {
     let (least, more) = positionals(command);
-    let bound = if more { "at least" } else { "exactly" };
-    Error::new(Kind::Failed, format!("'{path}' requires {bound} {}", counted(least)))
+    let bound = if more { "at least " } else { "" };
+    Error::new(Kind::Failed, format!("{}: '{path}' requires {bound}{}", program(path), counted(least)))
 }
 
 fn too_many(path: &str, command: &Command) -> Error {
     let most: usize =
         command.get_positionals().map(|one| one.get_num_args().map_or(1, |range| range.max_values())).sum();
     let (least, _) = positionals(command);
+    let program = program(path);
     Error::new(
         Kind::Failed,
         match most {
-            0 => format!("'{path}' accepts no arguments"),
-            _ if most == least => format!("'{path}' requires exactly {}", counted(most)),
-            _ => format!("'{path}' requires at most {}", counted(most)),
+            0 => format!("{program}: '{path}' accepts no arguments"),
+            _ if most == least => format!("{program}: '{path}' requires {}", counted(most)),
+            _ => format!("{program}: '{path}' requires at most {}", counted(most)),
         },
     )
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Environment;
-use super::errors::{parse_all, unsupported};
+use super::errors::{parse_all, refused, unsupported};
 use super::parse::{name, restart};
 use super::process::given;
 use crate::engine::image::PullPolicy;
@@ -96,12 +96,13 @@ impl LifecycleArgs {
                 "docker has given up content trust as well",
             ));
         }
-        request.restart =
-            restart::policy(self.restart.as_deref().unwrap_or_default()).map_err(Error::usage)?;
+        let restart = self.restart.as_deref().unwrap_or_default();
+        let restarts = restart::policy(restart).map_or(true, |policy| policy != RestartPolicy::No);
         request.auto_remove = self.rm;
-        if self.rm && request.restart != RestartPolicy::No {
+        if self.rm && restarts {
             return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));
         }
+        request.restart = restart::policy(restart).map_err(refused)?;
         request.platform =
             given(self.platform).or_else(|| given((environment.variable)("DOCKER_DEFAULT_PLATFORM")));
         if let Some(platform) = &request.platform {

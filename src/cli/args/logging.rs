@@ -2,10 +2,11 @@
 
 use clap::Args;
 
+use super::errors::refused;
 use super::parse::keyvalue;
 use super::process::given;
+use crate::{Error, Result};
 use crate::oci::request::ContainerRequest;
-use crate::{Error, Kind, Result};
 
 /// `--log-driver` and `--log-opt`.
 #[derive(Debug, Clone, Default, Args)]
@@ -36,6 +37,6 @@ impl LoggingArgs {
             let (key, value) = keyvalue::split(text);
             log.options.insert(key.to_owned(), value.unwrap_or_default().to_owned());
         }
-        crate::monitor::log::validate(log).map_err(|error| Error { kind: Kind::Usage, ..error })
+        crate::monitor::log::validate(log).map_err(|error| refused(error.message))
     }
 }

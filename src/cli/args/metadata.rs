@@ -3,11 +3,11 @@
 use clap::Args;
 
 use super::Environment;
-use super::errors::{invalid, parse_all};
+use super::errors::{invalid, parse_all, refused};
 use super::parse::{keyvalue, name};
 use super::process::pairs_of;
+use crate::Result;
 use crate::oci::request::ContainerRequest;
-use crate::{Error, Result};
 
 /// `--name`, `-l`, `--cidfile` and their kin.
 #[derive(Debug, Clone, Default, Args)]
@@ -40,7 +40,7 @@ impl MetadataArgs {
     /// A value that does not parse, a label file that cannot be read.
     pub fn apply(self, request: &mut ContainerRequest, environment: &Environment<'_>) -> Result<()> {
         if let Some(text) = self.name.as_deref().filter(|text| !text.is_empty()) {
-            request.name = name::container(text).map_err(Error::usage)?;
+            request.name = name::container(text).map_err(refused)?;
         }
         let absolute = |text: &String| environment.current_dir.join(text);
         request.special.pidfile = self.pidfile.as_ref().filter(|text| !text.is_empty()).map(absolute);

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Environment;
-use super::errors::{invalid, parse_one, unsupported};
+use super::errors::{invalid, parse_one, refused, unsupported};
 use super::parse::{mount, number, size, tmpfs, volume};
 use crate::oci::request::{ContainerRequest, MountKind, MountRequest};
 use crate::{Error, Result};
@@ -57,11 +57,11 @@ impl MountArgs {
         let directory = environment.current_dir;
         let mut anonymous = Vec::new();
         for text in &self.volume {
-            let mount = volume::volume(text, directory).map_err(Error::usage)?;
+            let mount = volume::volume(text, directory).map_err(refused)?;
             if mount.source.is_empty() { anonymous.push(mount) } else { request.mounts.push(mount) }
         }
         for text in &self.mount {
-            let mount = mount::mount(text, directory).map_err(|cause| invalid(text, "--mount", cause))?;
+            let mount = mount::mount(text, directory).map_err(|cause| of_mount(text, cause))?;
             if let Some(driver) =
                 mount.volume_driver.as_deref().filter(|driver| !matches!(*driver, "" | "local"))
             {
@@ -70,10 +70,10 @@ impl MountArgs {
             request.mounts.push(mount);
         }
         for text in &self.tmpfs {
-            request.mounts.push(tmpfs::tmpfs(text).map_err(Error::usage)?);
+            request.mounts.push(tmpfs::tmpfs(text).map_err(refused)?);
         }
         if let Some(twice) = duplicate(&request.mounts) {
-            return Err(Error::usage(format!("Duplicate mount point: {twice}")));
+            return Err(refused(format!("Duplicate mount point: {twice}")));
         }
         // As with docker, an anonymous volume gives way to whatever else is mounted there.
         for mount in anonymous {
@@ -82,7 +82,7 @@ impl MountArgs {
             }
         }
         for text in &self.volumes_from {
-            volume::check_volumes_from(text).map_err(Error::usage)?;
+            volume::check_volumes_from(text).map_err(refused)?;
         }
         request.volumes_from = self.volumes_from;
         request.read_only = self.read_only;
@@ -98,7 +98,7 @@ impl MountArgs {
         }
         if !self.storage_opt.is_empty() {
             // docker's own words on most machines.
-            return Err(Error::usage(
+            return Err(refused(
                 "--storage-opt is supported only for overlay over xfs with 'pquota' mount option",
             )
             .hint("containerd's snapshotters take no options of a container"));
@@ -119,6 +119,11 @@ impl MountArgs {
         }
         Ok(())
     }
+}
+
+/// The flag's form is the command's affair, what it says the daemon's.
+fn of_mount(text: &str, cause: String) -> Error {
+    if cause.starts_with("invalid mount config") { refused(cause) } else { invalid(text, "--mount", cause) }
 }
 
 const NO_DRIVERS: &str = "only the local volume driver exists without a docker daemon and its plugins";

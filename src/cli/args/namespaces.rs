@@ -2,7 +2,9 @@
 
 use clap::Args;
 
+use super::errors::refused;
 use super::process::given;
+use crate::cli::errors::LEAD;
 use crate::oci::request::ContainerRequest;
 use crate::{Error, Result};
 
@@ -51,13 +53,13 @@ impl NamespaceArgs {
             |mode| matches!(mode, "host" | "private"),
             "--cgroupns: invalid CGROUP mode",
         )?;
-        let ipc = format!("invalid IPC mode: {}", self.ipc.as_deref().unwrap_or_default());
+        let ipc = format!("{LEAD}invalid IPC mode: {}", self.ipc.as_deref().unwrap_or_default());
         let known =
             |mode: &str| matches!(mode, "none" | "private" | "shareable" | "host") || of_container(mode);
         namespaces.ipc = checked(self.ipc, known, &ipc)?;
         namespaces.user = match given(self.userns) {
             Some(mode) if mode != "host" => {
-                return Err(Error::usage(format!("--userns: invalid USER mode: {mode}"))
+                return Err(Error::usage("--userns: invalid USER mode")
                     .hint("containers share the host's user namespace; `host` is the only mode"));
             }
             mode => mode,
@@ -65,9 +67,9 @@ impl NamespaceArgs {
         request.cgroup_parent = given(self.cgroup_parent);
         request.runtime = given(self.runtime);
         match given(self.isolation) {
-            Some(isolation) if !isolation.eq_ignore_ascii_case("default") => Err(Error::usage(format!(
-                "invalid isolation {isolation:?}: --isolation is for Windows; Linux only supports \"default\""
-            ))),
+            Some(isolation) if !isolation.eq_ignore_ascii_case("default") => {
+                Err(refused(format!("Invalid isolation: {isolation:?} - linux only supports 'default'")))
+            }
             _ => Ok(()),
         }
     }

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use clap::Args;
 
-use super::errors::invalid;
 use super::parse::port;
 use crate::oci::request::ContainerRequest;
 use crate::{Error, Result};
@@ -31,7 +30,7 @@ impl PortArgs {
     /// A value that does not parse.
     pub fn apply(self, request: &mut ContainerRequest) -> Result<()> {
         for text in &self.publish {
-            let ports = port::publish(text).map_err(|cause| invalid(text, "-p, --publish", cause))?;
+            let ports = port::publish(text).map_err(Error::usage)?;
             request.network.ports.extend(ports);
         }
         request.network.publish_all = self.publish_all;

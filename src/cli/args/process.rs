@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::Environment;
-use super::errors::{invalid, parse_one};
+use super::errors::{invalid, parse_one, refused};
 use super::parse::{keyvalue, name, number, path, signal};
 use crate::oci::request::ContainerRequest;
 use crate::{Error, Result};
@@ -99,7 +99,7 @@ pub(super) fn working_dir(text: Option<String>) -> Result<Option<String>> {
         None => Ok(None),
         Some(text) if text.is_empty() => Ok(None),
         Some(text) if text.starts_with('/') => Ok(Some(path::clean(&text))),
-        Some(text) => Err(Error::usage(format!(
+        Some(text) => Err(refused(format!(
             "the working directory '{text}' is invalid, it needs to be an absolute path"
         ))),
     }
@@ -131,7 +131,7 @@ impl ProcessArgs {
         request.tty = self.tty;
         request.stop_signal = given(self.stop_signal);
         if let Some(text) = &request.stop_signal {
-            signal::check(text).map_err(Error::usage)?;
+            signal::check(text).map_err(refused)?;
         }
         request.stop_timeout = parse_one(self.stop_timeout.as_deref(), "--stop-timeout", number::signed)?;
         Ok(())

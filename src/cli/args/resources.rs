@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::errors::{invalid, parse_all, parse_one, windows_only};
+use super::errors::{invalid, parse_all, parse_one, refused, windows_only};
 use super::parse::{device, gpu, limit, number, size};
 use super::process::given;
 use crate::oci::request::{ContainerRequest, NamedDevices, Resources};
@@ -167,19 +167,19 @@ impl ResourceArgs {
             set(parse_one(self.memory_swap.as_deref(), "--memory-swap", size::ram_bytes_or_unlimited)?);
         let swappiness = parse_one(self.memory_swappiness.as_deref(), "--memory-swappiness", number::signed)?;
         if memory.is_some_and(|memory| memory < LEAST_MEMORY) {
-            return Err(Error::usage("Minimum memory limit allowed is 6MB"));
+            return Err(refused("Minimum memory limit allowed is 6MB"));
         }
         if reservation.is_some_and(|reservation| reservation < LEAST_MEMORY) {
-            return Err(Error::usage("Minimum memory reservation allowed is 6MB"));
+            return Err(refused("Minimum memory reservation allowed is 6MB"));
         }
         match (memory, swap) {
             (Some(memory), Some(swap)) if swap > 0 && swap < memory => {
-                return Err(Error::usage(
+                return Err(refused(
                     "Minimum memoryswap limit should be larger than memory limit, see usage",
                 ));
             }
             (None, Some(swap)) if swap > 0 => {
-                return Err(Error::usage(
+                return Err(refused(
                     "You should always set the Memory limit when using Memoryswap limit, see usage",
                 ));
             }
@@ -188,7 +188,7 @@ impl ResourceArgs {
         if let (Some(memory), Some(reservation)) = (memory, reservation)
             && memory < reservation
         {
-            return Err(Error::usage(
+            return Err(refused(
                 "Minimum memory limit can not be less than memory reservation limit, see usage",
             ));
         }
@@ -210,11 +210,7 @@ impl ResourceArgs {
             None => None,
             Some(score) => {
                 Some(i32::try_from(score).ok().filter(|score| (-1000..=1000).contains(score)).ok_or_else(
-                    || {
-                        Error::usage(format!(
-                            "Invalid value {score}, range for oom score adj is [-1000, 1000]"
-                        ))
-                    },
+                    || refused(format!("Invalid value {score}, range for oom score adj is [-1000, 1000]")),
                 )?)
             }
         };
@@ -228,28 +224,28 @@ impl ResourceArgs {
         let period = number(&self.cpu_period, "--cpu-period")?;
         let quota = number(&self.cpu_quota, "--cpu-quota")?;
         if nano.is_some_and(|nano| nano < 10_000_000) {
-            return Err(Error::usage("Range of CPUs is from 0.01 to the number of CPUs that are available"));
+            return Err(refused("Range of CPUs is from 0.01 to the number of CPUs that are available"));
         }
         for (other, name) in [(period, "CPU Period"), (quota, "CPU Quota")] {
             if nano.is_some() && other.is_some() {
-                return Err(Error::usage(format!(
+                return Err(refused(format!(
                     "Conflicting options: Nano CPUs and {name} cannot both be set."
                 )));
             }
         }
         if period.is_some_and(|period| !(1_000..=1_000_000).contains(&period)) {
-            return Err(Error::usage(
+            return Err(refused(
                 "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)",
             ));
         }
         if quota.is_some_and(|quota| quota > 0 && quota < 1_000) {
-            return Err(Error::usage("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
+            return Err(refused("CPU cfs quota can not be less than 1ms (i.e. 1000)"));
         }
         let unsigned = |value: Option<i64>, name: &str| match value {
             None => Ok(None),
-            Some(value) => u64::try_from(value).map(Some).map_err(|_| {
-                Error::usage(format!("invalid {name} ({value}): value must be a positive integer"))
-            }),
+            Some(value) => u64::try_from(value)
+                .map(Some)
+                .map_err(|_| refused(format!("invalid {name} ({value}): value must be a positive integer"))),
         };
         resources.nano_cpus = nano;
         resources.cpu_period = unsigned(period, "CPU period")?;
@@ -261,7 +257,7 @@ impl ResourceArgs {
         if let (Some(runtime), Some(period)) = (resources.cpu_rt_runtime, resources.cpu_rt_period)
             && u64::try_from(runtime).is_ok_and(|runtime| runtime > period)
         {
-            return Err(Error::usage("cpu real-time runtime cannot be higher than cpu real-time period"));
+            return Err(refused("cpu real-time runtime cannot be higher than cpu real-time period"));
         }
         resources.cpuset_cpus = cpuset(self.cpuset_cpus.clone(), "cpus")?;
         resources.cpuset_mems = cpuset(self.cpuset_mems.clone(), "mems")?;
@@ -272,7 +268,7 @@ impl ResourceArgs {
         let weight = parse_one(self.blkio_weight.as_deref(), "--blkio-weight", number::unsigned16)?;
         let weight = weight.filter(|weight| *weight != 0);
         if weight.is_some_and(|weight| !(10..=1000).contains(&weight)) {
-            return Err(Error::usage("Range of blkio weight is from 10 to 1000"));
+            return Err(refused("Range of blkio weight is from 10 to 1000"));
         }
         resources.blkio_weight = weight;
         resources.blkio_weight_device =
@@ -303,5 +299,5 @@ pub(in crate::cli) fn cpuset(text: Option<String>, what: &str) -> Result<Option<
         Some((first, last)) => number(first) && number(last),
         None => number(part),
     });
-    if valid { Ok(Some(text)) } else { Err(Error::usage(format!("Invalid value {text} for cpuset {what}"))) }
+    if valid { Ok(Some(text)) } else { Err(refused(format!("Invalid value {text} for cpuset {what}"))) }
 }

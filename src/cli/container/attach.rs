@@ -32,7 +32,7 @@ pub struct Args {
 /// Run the verb: the exit code is the container's.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = cx.engine().await?;
-    let detach = create::detach_keys(args.detach_keys.as_deref())?;
+    let detach = create::detach_keys(cx, args.detach_keys.as_deref())?;
     let mut container = find(&engine, &args.container).await.told()?;
     match container.status {
         Status::Running | Status::Unknown => {}

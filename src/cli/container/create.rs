@@ -36,7 +36,7 @@ impl Extras {
     pub fn of(args: &ContainerArgs) -> Result<Self> {
         let cidfile = args.metadata.cidfile.clone().map(PathBuf::from);
         if let Some(path) = cidfile.as_deref().filter(|path| path.exists()) {
-            return Err(Error::failed(format!(
+            return Err(Error::usage(format!(
                 "container ID file found, make sure the other container isn't running or delete {}",
                 path.display()
             )));
@@ -63,6 +63,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         }
         let request =
             with_surroundings(cx, "create", |surroundings| args.container.into_request(surroundings))?;
+        let request = with_proxies(cx, request)?;
         let engine = cx.engine().await?;
         let created = make(&engine, request, &extras, cx, false).await?;
         extras.write_id(&created.container.id)?;
@@ -90,7 +91,7 @@ pub(super) fn with_surroundings<T>(
     let variable = |name: &str| cx.environment.get(name).map(str::to_owned);
     let read_file = |path: &Path| {
         read_bounded(&cx.environment.directory.join(path), LARGEST_FILE)
-            .map_err(|error| std::io::Error::other(error.message))
+            .map_err(|error| std::io::Error::other(cause(&error, path)))
     };
     step(&Surroundings {
         command: &command,
@@ -100,9 +101,28 @@ pub(super) fn with_surroundings<T>(
     })
 }
 
-/// The keys that leave a container running: the flag's, or docker's.
-pub(super) fn detach_keys(given: Option<&str>) -> Result<Vec<u8>> {
-    let text = given.filter(|text| !text.is_empty()).unwrap_or(parse::keys::DEFAULT);
+/// The proxies of docker's config.json, where the user has set nothing else.
+pub(super) fn with_proxies(cx: &mut Context<'_>, mut request: ContainerRequest) -> Result<ContainerRequest> {
+    let key = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();
+    let set: Vec<String> = request.env.iter().map(|entry| key(entry)).collect();
+    let proxies = cx.docker_file()?.proxy_variables();
+    request.env.extend(proxies.into_iter().filter(|entry| !set.contains(&key(entry))));
+    Ok(request)
+}
+
+/// The cause alone: the flag's own words name the file.
+fn cause(error: &Error, path: &Path) -> String {
+    let lead = format!("{}: ", path.display());
+    error.message.split_once(&lead).map_or(error.message.as_str(), |(_, cause)| cause).to_owned()
+}
+
+/// The keys that leave a container running: the flag's, config.json's, or docker's.
+pub(super) fn detach_keys(cx: &mut Context<'_>, given: Option<&str>) -> Result<Vec<u8>> {
+    let configured = match given {
+        Some(text) if !text.is_empty() => text.to_owned(),
+        _ => cx.docker_file()?.detach_keys,
+    };
+    let text = if configured.is_empty() { parse::keys::DEFAULT } else { &configured };
     parse::keys::detach_keys(text)
         .map_err(|cause| Error::usage(format!("invalid detach keys ({text}): {cause}")))
 }
@@ -119,7 +139,7 @@ pub(super) async fn make(
     let bars = Bars::new(cx.ui, extras.quiet);
     let found = image::ensure(engine, &request.image, platform.as_ref(), extras.pull, &bars).await;
     bars.finish();
-    let created = container::create(engine, request, &found?, connect).await?;
+    let created = container::create(engine, request, &found?, connect).await.map_err(errors::of_request)?;
     for warning in &created.warnings {
         cx.ui.warn(warning)?;
     }

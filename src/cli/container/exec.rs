@@ -3,11 +3,11 @@
 use crate::cli::args::ExecArgs;
 use crate::cli::container::create;
 use crate::cli::container::session::Executed;
-use crate::cli::errors::EngineResult;
+use crate::cli::errors::{EngineResult, from_engine};
 use crate::cli::stream::{Ended, Join, LATE_OUTPUT, check_terminal, join};
 use crate::cli::{Context, exit};
 use crate::engine::container::{exec, find};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// Flags of `exec`.
 #[derive(Debug, clap::Args)]
@@ -17,6 +17,18 @@ pub struct Args {
     exec: ExecArgs,
 }
 
+/// A process that cannot be started: docker says so without its usual lead, and 126 where it is not 127.
+fn of_process(error: Error) -> Error {
+    match error.kind {
+        Kind::Conflict | Kind::Unavailable => from_engine(error),
+        Kind::CommandNotFound => error,
+        _ if error.message.contains("no such file or directory") => {
+            Error { kind: Kind::CommandNotFound, ..error }
+        }
+        _ => Error { kind: Kind::CannotInvoke, ..error },
+    }
+}
+
 /// Run the verb: the exit code is the command's.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let (reference, request) =
@@ -24,15 +36,14 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if !request.detach {
         check_terminal(request.tty, request.interactive)?;
     }
-    let keys = create::detach_keys(request.detach_keys.as_deref())?;
+    let keys = create::detach_keys(cx, request.detach_keys.as_deref())?;
     let engine = cx.engine().await?;
     let container = find(&engine, &reference).await.told()?;
-    let (process, streams) = exec(&engine, &container, &request).await.told()?;
+    let (process, streams) = exec(&engine, &container, &request).await.map_err(of_process)?;
+    process.start().await.map_err(of_process)?;
     if request.detach {
-        process.start().await.told()?;
         return Ok(0);
     }
-    process.start().await.told()?;
     let mut remote = Executed::new(&process, streams);
     let how = Join { tty: request.tty, input: request.interactive, proxy: !request.tty, detach: keys };
     match join(cx.ui, &mut remote, &how).await? {

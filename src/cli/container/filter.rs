@@ -1,5 +1,6 @@
 //! `ps --filter`: docker's keys.
 
+use crate::cli::args::parse::number;
 use crate::engine::container::{Container, Status, health};
 use crate::error::{Error, Result};
 
@@ -36,7 +37,7 @@ impl Filters {
         for text in texts {
             let (key, value) = text.split_once('=').ok_or_else(|| {
                 Error::usage(format!(
-                    "invalid argument {text:?} for \"-f, --filter\" flag: invalid filter '{text}'"
+                    "invalid argument {text:?} for \"-f, --filter\" flag: bad format of filter (expected name=value)"
                 ))
             })?;
             let (key, value) = (key.trim().to_lowercase(), value.trim().to_owned());
@@ -118,17 +119,34 @@ impl Filters {
 }
 
 fn check(key: &str, value: &str) -> Result<()> {
-    const HEALTH: [&str; 4] = ["starting", "healthy", "unhealthy", "none"];
-    if key == "health" && !HEALTH.contains(&value) {
-        return Err(Error::failed(format!(
-            "Error response from daemon: unrecognised filter value for health: {value}"
-        ))
-        .hint(format!("the values are {}", HEALTH.join(", "))));
-    }
+    const HEALTH: [&str; 4] = ["none", "starting", "healthy", "unhealthy"];
     const STATES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
     let valid = match key {
         "status" => STATES.contains(&value) || value == "unknown",
-        "exited" => value.parse::<i64>().is_ok(),
+        "exited" if value.parse::<i64>().is_err() => {
+            return Err(Error::failed(format!(
+                "Error response from daemon: strconv.Atoi: parsing {value:?}: invalid syntax"
+            ))
+            .hint("an exit code is a number"));
+        }
+        "health" if !HEALTH.contains(&value) => {
+            return Err(Error::failed(format!(
+                "Error response from daemon: unrecognised filter value for health: {value}"
+            ))
+            .hint(format!("it is one of {}", HEALTH.join(", "))));
+        }
+        "is-task" if number::switch(value).is_err() => {
+            return Err(Error::failed(format!(
+                "Error response from daemon: invalid filter 'is-task=[{value}]'"
+            )));
+        }
+        "publish" | "expose" => {
+            return ports_of(value).map(drop).map_err(|cause| {
+                Error::failed(format!(
+                    "Error response from daemon: error while looking up for {key} {value}: {cause}"
+                ))
+            });
+        }
         _ => true,
     };
     if valid {
@@ -178,21 +196,44 @@ fn has_mount(container: &Container, value: &str) -> bool {
         .any(|mount| mount.name == value || mount.target == value || mount.source.as_os_str() == value)
 }
 
-/// `80`, `80/tcp`, `80-90/udp`.
-fn has_port(container: &Container, value: &str, exposed: bool) -> bool {
+/// `80`, `80/tcp`, `80-90/udp`: the protocol, the first and the last one.
+fn ports_of(value: &str) -> std::result::Result<(&str, u16, u16), String> {
     let (range, protocol) = value.split_once('/').unwrap_or((value, "tcp"));
     let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let (Ok(first), Ok(last)) = (first.parse::<u16>(), last.parse::<u16>()) else { return false };
+    let number = |text: &str| {
+        text.parse::<u16>().map_err(|_| format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
+    };
+    Ok((protocol, number(first)?, number(last)?))
+}
+
+/// Whether a port of the range is published on the host, or shown by the container.
+fn has_port(container: &Container, value: &str, exposed: bool) -> bool {
+    let Ok((protocol, first, last)) = ports_of(value) else { return false };
+    let range = first..=last;
+    if !exposed {
+        let published = container.state.connection.iter().flat_map(|connection| &connection.ports);
+        return published
+            .into_iter()
+            .any(|port| port.protocol.name() == protocol && range.contains(&port.host_port));
+    }
     let request = container.record.iter().flat_map(|record| &record.request.network.ports);
-    let published = request
-        .clone()
-        .any(|port| port.protocol.name() == protocol && (first..=last).contains(&port.container_port));
-    let by_flag = container.record.iter().flat_map(|record| &record.request.network.expose);
-    let declared = by_flag.into_iter().any(|text| {
-        let (port, known) = text.split_once('/').unwrap_or((text, "tcp"));
-        known == protocol && port.parse::<u16>().is_ok_and(|port| (first..=last).contains(&port))
+    let published =
+        request.clone().any(|port| port.protocol.name() == protocol && range.contains(&port.container_port));
+    let image = container.record.iter().flat_map(|record| {
+        record
+            .image_config
+            .pointer("/config/ExposedPorts")
+            .and_then(|ports| ports.as_object())
+            .into_iter()
+            .flatten()
     });
-    published || (exposed && declared)
+    let by_image = image.map(|(port, _)| port);
+    let by_flag = container.record.iter().flat_map(|record| &record.request.network.expose);
+    let declared = by_flag.chain(by_image).any(|text| {
+        let (port, known) = text.split_once('/').unwrap_or((text, "tcp"));
+        known == protocol && port.parse::<u16>().is_ok_and(|port| range.contains(&port))
+    });
+    published || declared
 }
 
 #[cfg(test)]

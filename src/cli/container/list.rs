@@ -49,7 +49,8 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if args.size {
         listing.table = &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Size"];
     }
-    let format = Format::parse(args.format.as_deref(), args.quiet, listing)?;
+    let chosen = cx.format(args.format.as_deref(), args.quiet, |file| file.ps_format)?;
+    let format = Format::parse(chosen.as_deref(), args.quiet, listing)?;
     let filters = Filters::parse(&args.filter)?;
     let engine = cx.engine().await?;
     let everything = list(&engine).await.told()?;
@@ -60,14 +61,14 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         .collect();
     let last = if args.latest { Some(1) } else { args.last.and_then(|last| usize::try_from(last).ok()) };
     let all = args.all || last.is_some() || filters.ask_for_state();
-    let mut chosen = filters.apply(everything)?;
+    let mut shown = filters.apply(everything)?;
     // A pod's sandbox is not a container that anybody runs: it is seen only when everything is asked for.
-    chosen.retain(|container| (all || is_shown(container)) && (args.all || !is_sandbox(container)));
-    chosen.truncate(last.unwrap_or(usize::MAX));
-    let with_size = args.size || (args.format.is_some() && format.uses("Size") && !args.quiet);
+    shown.retain(|container| (all || is_shown(container)) && (args.all || !is_sandbox(container)));
+    shown.truncate(last.unwrap_or(usize::MAX));
+    let with_size = args.size || (chosen.is_some() && format.uses("Size") && !args.quiet);
     let now = Timestamp::now();
-    let mut rows = Vec::with_capacity(chosen.len());
-    for container in chosen {
+    let mut rows = Vec::with_capacity(shown.len());
+    for container in shown {
         let size = if with_size { Some(size(&engine, &container).await) } else { None };
         rows.push(Row { container, no_trunc: args.no_trunc, size, now });
     }

@@ -1,8 +1,12 @@
 //! The verbs of containers.
 
 pub mod attach;
+pub mod commit;
+pub mod cp;
 pub mod create;
+pub mod diff;
 pub mod exec;
+pub mod export;
 mod filter;
 mod foreign;
 pub mod healthcheck;
@@ -17,7 +21,7 @@ pub mod prune;
 pub mod remove;
 pub mod rename;
 pub mod restart;
-mod row;
+pub(in crate::cli) mod row;
 pub mod run;
 pub mod session;
 pub mod start;

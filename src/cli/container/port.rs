@@ -30,23 +30,29 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     Ok(0)
 }
 
-/// A port of the container: its number and protocol.
-type Wanted = (u16, String);
+/// A port of the container: its number and protocol, and how it was asked for.
+type Wanted = (u16, String, String);
 
 fn parse(text: &str) -> Result<Wanted> {
     let (port, protocol) = text.split_once('/').unwrap_or((text, ""));
     let port = port.parse().map_err(|_| {
-        Error::failed(format!("Error: invalid port ({port}): it is not a number from 0 to 65535"))
-            .hint("write it as 80 or 53/udp")
+        Error::failed(format!(
+            "Error: invalid port ({port}): strconv.ParseUint: parsing {port:?}: invalid syntax"
+        ))
+        .hint("write it as 80 or 53/udp")
     })?;
-    Ok((port, if protocol.is_empty() { "tcp".into() } else { protocol.to_ascii_lowercase() }))
+    Ok((
+        port,
+        if protocol.is_empty() { "tcp".into() } else { protocol.to_ascii_lowercase() },
+        text.to_owned(),
+    ))
 }
 
 /// The lines to print, in the order of the ports; an error where the wanted one is not published.
 fn lines(published: &[PublishedPort], wanted: Option<&Wanted>, container: &str) -> Result<Vec<String>> {
     let mut ports: Vec<&PublishedPort> = published.iter().collect();
     ports.sort_by_key(|port| (port.container_port, port.protocol, port.host_ip, port.host_port));
-    let Some((number, protocol)) = wanted else {
+    let Some((number, protocol, asked)) = wanted else {
         let line = |port: &&PublishedPort| {
             format!("{}/{} -> {}", port.container_port, port.protocol.name(), host(port))
         };
@@ -54,10 +60,8 @@ fn lines(published: &[PublishedPort], wanted: Option<&Wanted>, container: &str) 
     };
     ports.retain(|port| port.container_port == *number && port.protocol.name() == protocol);
     if ports.is_empty() {
-        return Err(Error::failed(format!(
-            "Error: No public port '{number}/{protocol}' published for {container}"
-        ))
-        .hint(format!("`wharfie port {container}` lists what is published")));
+        return Err(Error::failed(format!("Error: No public port '{asked}' published for {container}"))
+            .hint(format!("`wharfie port {container}` lists what is published")));
     }
     Ok(ports.into_iter().map(host).collect())
 }
@@ -100,7 +104,7 @@ mod tests {
     #[test]
     fn what_is_not_published_is_named() {
         let error = lines(&published(), Some(&parse("53").unwrap()), "web").unwrap_err();
-        assert_eq!(error.message, "Error: No public port '53/tcp' published for web");
+        assert_eq!(error.message, "Error: No public port '53' published for web");
         for text in ["x", "", "65536", "-1", "/tcp"] {
             assert_eq!(parse(text).unwrap_err().exit_code(), 1, "{text}");
         }

@@ -7,7 +7,7 @@ use crate::cli::errors::EngineResult;
 use crate::cli::prune::{PruneArgs, paragraph, total};
 use crate::engine::Engine;
 use crate::engine::container::{Prunable, prunable, prune, settle};
-use crate::engine::prune::PruneFilters;
+use crate::engine::prune::{Kind, PruneFilters, note};
 use crate::error::{Error, Result};
 use crate::output::units::human_size;
 
@@ -57,6 +57,9 @@ pub async fn of_containers(
             // What could be removed is told before what could not.
             Err(error) => failed = failed.or(Some(error)),
         }
+    }
+    if !dry_run {
+        note(engine, Kind::Container, bytes);
     }
     let title = if dry_run { "Containers that would be deleted:" } else { "Deleted Containers:" };
     paragraph(title, &lines, cx)?;

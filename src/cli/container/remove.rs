@@ -5,7 +5,7 @@ use futures_util::stream::{self, StreamExt};
 use crate::cli::errors;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{RemoveOptions, find, permit, remove, settle};
+use crate::engine::container::{RemoveOptions, find, permit, remove, remove_remains, settle};
 use crate::error::{Kind, Result};
 
 /// How many containers are removed side by side: a removal waits more than it works.
@@ -54,7 +54,13 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         match removed {
             Ok(()) => cx.ui.line(reference)?,
             // docker's `rm -f` of what is not there is content.
-            Err(error) if args.force && error.kind == Kind::NotFound => {}
+            Err(error) if args.force && error.kind == Kind::NotFound => {
+                match remove_remains(&engine, reference).await {
+                    Ok(true) => cx.ui.line(reference)?,
+                    Ok(false) => {}
+                    Err(error) => failures.add(cx, error)?,
+                }
+            }
             Err(error) => failures.add(cx, error)?,
         }
     }

@@ -3,7 +3,7 @@
 use crate::cli::errors::EngineResult;
 use crate::cli::{Context, names};
 use crate::engine::container::{find, permit, rename, settle};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Flags of `rename`.
 #[derive(Debug, clap::Args)]
@@ -19,10 +19,15 @@ pub struct Args {
 
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    let (old, new) = (args.container.trim(), args.name.trim());
+    if old.is_empty() || new.is_empty() {
+        // docker says this without asking anybody.
+        return Err(Error::failed("Error: Neither old nor new names may be empty"));
+    }
     let engine = cx.engine().await?;
     settle(&engine).await?;
-    let mut container = find(&engine, args.container.trim()).await.told()?;
+    let mut container = find(&engine, old).await.told()?;
     permit(&container, "rename", None).told()?;
-    rename(&engine, &mut container, args.name.trim()).await.told()?;
+    rename(&engine, &mut container, new).await.told()?;
     Ok(0)
 }

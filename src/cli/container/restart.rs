@@ -1,5 +1,6 @@
 //! `restart`: stop and start again.
 
+use crate::cli::args::parse::number;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
 use crate::engine::container::{find, permit, restart};
@@ -13,7 +14,7 @@ pub struct Args {
     #[arg(short, long, value_name = "SIGNAL")]
     signal: Option<String>,
     /// Seconds to wait before killing the container (-1: for ever)
-    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS")]
+    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS", value_parser = number::signed)]
     timeout: Option<i64>,
     /// Containers by name or id
     #[arg(required = true, value_name = "CONTAINER", add = names::containers())]
@@ -28,11 +29,12 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         let restarted = async {
             let mut container = find(&engine, reference).await?;
             permit(&container, "restart", None)?;
-            restart(&engine, &mut container, args.signal.as_deref(), args.timeout).await
+            let restarted = restart(&engine, &mut container, args.signal.as_deref(), args.timeout).await;
+            restarted.map_err(|error| error.context(format!("Cannot restart container {reference}")))
         };
         match restarted.await {
             Ok(()) => cx.ui.line(reference)?,
-            Err(error) => failures.add(cx, error.context(format!("Cannot restart container {reference}")))?,
+            Err(error) => failures.add(cx, error)?,
         }
     }
     Ok(failures.code())

@@ -1,6 +1,7 @@
 //! `run`: make a container, start it, and stay with it unless told otherwise.
 
 use crate::cli::args::RunArgs;
+use crate::cli::args::container::ATTACH_AND_DETACH;
 use crate::cli::container::create::{self, Extras};
 use crate::cli::container::session::Attached;
 use crate::cli::container::wait;
@@ -44,11 +45,16 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
     for warning in args.container.warnings() {
         cx.ui.warn(warning)?;
     }
+    if args.detach && !args.container.lifecycle.attach.is_empty() {
+        cx.ui.error(&Error::failed(ATTACH_AND_DETACH))?;
+        return Err(Error::silent(1));
+    }
     let (streams, proxy, detach) = (args.streams()?, args.sig_proxy, args.detach);
-    let keys = create::detach_keys(args.detach_keys.as_deref())?;
+    let keys = create::detach_keys(cx, args.detach_keys.as_deref())?;
     let limit = args.wait_timeout.as_deref().map(wait::limit).transpose()?;
     let waits = args.wait;
     let request = create::with_surroundings(cx, "run", |surroundings| args.into_request(surroundings))?;
+    let request = create::with_proxies(cx, request)?;
     let (tty, auto_remove) = (request.tty, request.auto_remove);
     let how = Join { tty, input: streams.stdin, proxy, detach: keys };
     if !detach && let Err(error) = check_terminal(tty, streams.stdin) {
@@ -78,7 +84,7 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
         let _ = unsettled.roll_back(&engine, &container).await;
         return Err(error);
     }
-    match start(&engine, &mut container, options).await {
+    match start(&engine, &mut container, options).await.map_err(errors::of_request) {
         Ok(started) => {
             unsettled.settle()?;
             match started.attachment {

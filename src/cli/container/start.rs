@@ -56,8 +56,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         return stay(args, cx).await;
     }
     let engine = cx.engine().await?;
-    let mut started_ids = Vec::new();
-    let mut failures = Failures::default();
+    let (mut started_ids, mut failures, mut failed) = (Vec::new(), Failures::default(), Vec::new());
     for reference in &args.containers {
         let started = async {
             let mut container = find(&engine, reference).await?;
@@ -69,7 +68,10 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
                 cx.ui.line(reference)?;
                 started_ids.push((id, reference));
             }
-            Err(error) => failures.add(cx, error)?,
+            Err(error) => {
+                failures.add(cx, error)?;
+                failed.push(reference.as_str());
+            }
         }
     }
     if args.wait {
@@ -81,6 +83,11 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
             }
         }
     }
+    if !failed.is_empty() {
+        // docker's last word, where more may have failed than is seen.
+        cx.ui.flush()?;
+        cx.ui.say(format!("Error: failed to start containers: {}", failed.join(", ")))?;
+    }
     Ok(failures.code())
 }
 
@@ -89,7 +96,7 @@ async fn stay(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         return Err(Error::failed("you cannot start and attach multiple containers at once"));
     };
     let engine = cx.engine().await?;
-    let keys = create::detach_keys(args.detach_keys.as_deref())?;
+    let keys = create::detach_keys(cx, args.detach_keys.as_deref())?;
     let mut container = find(&engine, reference).await.map_err(crate::cli::errors::from_engine)?;
     let input = args.interactive && container.record()?.request.open_stdin;
     crate::cli::stream::check_terminal(container.tty, input)?;

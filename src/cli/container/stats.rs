@@ -43,7 +43,7 @@ pub struct Args {
 
 /// A row: a container and its sample.
 struct Row {
-    /// What the user called it; the short id of one that was not named.
+    /// What the user called it; the id of one that was not named.
     reference: String,
     id: String,
     name: String,
@@ -124,14 +124,17 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         let usages = sampler.sample(&targets.containers).await;
         let rows = targets.rows(usages, args.no_trunc);
         if args.no_stream {
-            format.write(cx.ui, &rows)?;
+            // docker shows no titles of nothing.
+            if !rows.is_empty() {
+                format.write(cx.ui, &rows)?;
+            }
             return Ok(0);
         }
         screen.show(&format, &rows, cx)?;
         tokio::time::sleep_until(next).await;
         targets.look_again(&engine).await.told()?;
         if targets.are_gone() {
-            return Ok(0);
+            return screen.clear(cx).map(|()| 0);
         }
     }
 }
@@ -202,7 +205,7 @@ impl Targets {
                 .named
                 .as_ref()
                 .and_then(|named| named.get(&container.id).cloned())
-                .unwrap_or_else(|| short(&container.id)),
+                .unwrap_or_else(|| container.id.clone()),
             id: if no_trunc { container.id.clone() } else { short(&container.id) },
             name: container.name.clone(),
             usage,
@@ -228,6 +231,11 @@ impl Screen {
         self.begun = true;
         cx.ui.print(format_args!("{clear}{}", frame(&text, height)))?;
         cx.ui.flush()
+    }
+
+    /// Nothing is left to be shown.
+    fn clear(&self, cx: &mut Context<'_>) -> Result<()> {
+        if self.begun { cx.ui.print("\x1b[H\x1b[J") } else { Ok(()) }
     }
 }
 
@@ -269,9 +277,9 @@ mod tests {
         for (format, expected) in [
             (
                 None,
-                "CONTAINER ID   NAME      CPU %     MEM USAGE / LIMIT   MEM %     NET I/O       BLOCK I/O      PIDS\n\
-                 0123456789ab   web       12.35%    3MiB / 64MiB        4.69%     1.23kB / 0B   4.1kB / 1MB    5\n\
-                 0123456789ab   hung      --        -- / --             --        --            --             --\n",
+                "CONTAINER ID   NAME      CPU %     MEM USAGE / LIMIT   MEM %     NET I/O       BLOCK I/O     PIDS\n\
+                 0123456789ab   web       12.35%    3MiB / 64MiB        4.69%     1.23kB / 0B   4.1kB / 1MB   5\n\
+                 0123456789ab   hung      --        -- / --             --        --            --            --\n",
             ),
             (
                 Some("json"),

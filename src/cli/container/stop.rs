@@ -1,5 +1,6 @@
 //! `stop`: ask containers to end.
 
+use crate::cli::args::parse::number;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
 use crate::engine::container::{find, permit, stop};
@@ -13,7 +14,7 @@ pub struct Args {
     #[arg(short, long, value_name = "SIGNAL")]
     signal: Option<String>,
     /// Seconds to wait before killing the container (-1: for ever)
-    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS")]
+    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS", value_parser = number::signed)]
     timeout: Option<i64>,
     /// Also a container that a kubelet manages
     #[arg(long)]

@@ -3,6 +3,7 @@
 use crate::cli::args::errors::{parse_one, unsupported};
 use crate::cli::args::parse::{number, restart, size};
 use crate::cli::args::resources::{cpuset, set};
+use crate::cli::errors::{EngineResult, from_engine};
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
 use crate::engine::container::{Update, find, permit, update};
@@ -78,7 +79,7 @@ impl Args {
         let unsigned = |value: &Option<String>, flag: &str, what: &str| match signed(value, flag)? {
             None => Ok(None),
             Some(number) => u64::try_from(number).map(Some).map_err(|_| {
-                Error::usage(format!("invalid {what} ({number}): value must be a positive integer"))
+                refused(Error::failed(format!("invalid {what} ({number}): value must be a positive integer")))
             }),
         };
         let bytes =
@@ -93,8 +94,8 @@ impl Args {
             cpu_rt_runtime: signed(&self.cpu_rt_runtime, "--cpu-rt-runtime")?,
             cpu_shares: unsigned(&self.cpu_shares, "-c, --cpu-shares", "CPU shares")?,
             nano_cpus: set(parse_one(self.cpus.as_deref(), "--cpus", size::nano_cpus)?),
-            cpuset_cpus: cpuset(self.cpuset_cpus.clone(), "cpus")?,
-            cpuset_mems: cpuset(self.cpuset_mems.clone(), "mems")?,
+            cpuset_cpus: cpuset(self.cpuset_cpus.clone(), "cpus").map_err(refused)?,
+            cpuset_mems: cpuset(self.cpuset_mems.clone(), "mems").map_err(refused)?,
             memory: bytes(&self.memory, "-m, --memory")?,
             memory_reservation: bytes(&self.memory_reservation, "--memory-reservation")?,
             memory_swap: set(swap),
@@ -102,7 +103,7 @@ impl Args {
             ..Resources::default()
         };
         let policy = self.restart.as_deref().filter(|policy| !policy.is_empty());
-        let restart = policy.map(restart::policy).transpose().map_err(Error::usage)?;
+        let restart = policy.map(restart::policy).transpose().map_err(Error::failed).told()?;
         Ok(Update { resources, restart })
     }
 
@@ -129,10 +130,16 @@ impl Args {
     }
 }
 
+/// What docker's daemon refuses is no fault of the command line's form.
+fn refused(error: Error) -> Error {
+    let kind = if error.kind == Kind::Usage { Kind::Failed } else { error.kind };
+    from_engine(Error { kind, ..error })
+}
+
 /// Run the verb: one container after the other, as docker does.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if !args.asks() {
-        return Err(Error::failed("you must provide one or more flags when using this command.")
+        return Err(Error::failed("you must provide one or more flags when using this command")
             .hint("for example --memory 512m, --cpus 1.5 or --restart always"));
     }
     let wish = args.wish()?;
@@ -151,11 +158,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
                     cx.ui.warn(warning)?;
                 }
             }
-            // What docker's daemon refuses is no fault of the command line's form.
-            Err(error) if error.kind == Kind::Usage => {
-                failures.add(cx, Error { kind: Kind::Failed, ..error })?;
-            }
-            Err(error) => failures.add(cx, error)?,
+            Err(error) => failures.add(cx, refused(error))?,
         }
     }
     Ok(failures.code())
@@ -196,12 +199,15 @@ mod tests {
             ),
             (
                 Args { cpu_shares: given("-1"), ..Args::default() },
-                "invalid CPU shares (-1): value must be a positive integer",
+                "Error response from daemon: invalid CPU shares (-1): value must be a positive integer",
             ),
-            (Args { cpuset_cpus: given("x"), ..Args::default() }, "Invalid value x for cpuset cpus"),
+            (
+                Args { cpuset_cpus: given("x"), ..Args::default() },
+                "Error response from daemon: Invalid value x for cpuset cpus",
+            ),
             (
                 Args { restart: given("sometimes"), ..Args::default() },
-                "invalid restart policy: unknown policy 'sometimes'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
+                "Error response from daemon: invalid restart policy: unknown policy 'sometimes'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
             ),
         ] {
             assert_eq!(args.wish().unwrap_err().message, message);

@@ -92,8 +92,9 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         quiet: "ID",
         raw: "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n",
     };
-    let format = Format::parse(args.format.as_deref(), args.quiet, listing)?;
-    let with_digests = args.digests || args.format.as_deref().is_some_and(|text| text.contains(".Digest"));
+    let chosen = cx.format(args.format.as_deref(), args.quiet, |file| file.images_format)?;
+    let format = Format::parse(chosen.as_deref(), args.quiet, listing)?;
+    let with_digests = args.digests || chosen.as_deref().is_some_and(|text| text.contains(".Digest"));
     let now = Timestamp::now();
     let filters = filters(&args, now)?;
     let engine = cx.engine().await?;

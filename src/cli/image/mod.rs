@@ -5,6 +5,7 @@ pub mod import;
 pub mod inspect;
 pub mod load;
 pub mod progress;
+pub mod prune;
 pub mod pull;
 pub mod rmi;
 pub mod save;

@@ -6,8 +6,9 @@ use super::told;
 use crate::cli::Context;
 use crate::cli::prune::{PruneArgs, paragraph, total};
 use crate::engine::Engine;
+use crate::engine::container;
 use crate::engine::image::{self, ImageUsage, Removed};
-use crate::engine::{container, prune::PruneFilters};
+use crate::engine::prune::{Kind, PruneFilters, note};
 use crate::error::Result;
 use crate::output::units::human_size;
 
@@ -17,10 +18,8 @@ const ALL: &str = "WARNING! This will remove all images without at least one con
 
 /// Flags of `image prune`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  wharfie image prune\n  wharfie image prune -a --dry-run\n  \
-                  wharfie image prune -af --filter until=240h"
-)]
+#[command(after_help = "Examples:\n  wharfie image prune\n  wharfie image prune -a --dry-run\n  \
+                  wharfie image prune -af --filter until=240h")]
 pub struct Args {
     /// Remove all unused images, not just dangling ones
     #[arg(short, long)]
@@ -59,6 +58,7 @@ pub async fn of_images(
         return Ok(bytes);
     }
     let removed = image::prune(engine, &images).await.map_err(told)?;
+    note(engine, Kind::Image, bytes);
     let lines: Vec<String> = removed
         .into_iter()
         .map(|one| match one {

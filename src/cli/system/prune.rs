@@ -7,9 +7,10 @@ use crate::cli::container::prune::of_containers;
 use crate::cli::errors::EngineResult;
 use crate::cli::image::prune::of_images;
 use crate::cli::prune::{PruneArgs, paragraph, total};
+use crate::engine::Engine;
 use crate::engine::container::{list, prunable};
 use crate::engine::disk::{prunable_volumes, prune_volume};
-use crate::engine::{Engine, prune::PruneFilters};
+use crate::engine::prune::{Kind, PruneFilters, note};
 use crate::error::{Error, Result};
 use crate::output::units::human_size;
 
@@ -98,6 +99,9 @@ async fn of_volumes(
             continue;
         }
         bytes += one.bytes;
+    }
+    if gone.is_none() {
+        note(engine, Kind::Volume, bytes);
     }
     let title = if gone.is_some() { "Volumes that would be deleted:" } else { "Deleted Volumes:" };
     paragraph(title, &lines, cx)?;

@@ -72,8 +72,7 @@ fn names(request: &NamedDevices, known: &Known) -> Result<Vec<String>> {
             sets.join(" ")
         ))
         .hint(format!(
-            "no specification in {} names {GPU}: `nvidia-ctk cdi generate --format json \
-             --output /etc/cdi/nvidia.json` writes one",
+            "no specification in {} names {GPU}: `nvidia-ctk cdi generate --output /etc/cdi/nvidia.yaml` writes one",
             known.directories()
         )));
     }
@@ -89,13 +88,11 @@ fn names(request: &NamedDevices, known: &Known) -> Result<Vec<String>> {
 struct Known {
     directories: Vec<PathBuf>,
     all: Vec<(PathBuf, Specification)>,
-    /// Those that are written in a form which is not read.
-    yaml: Vec<PathBuf>,
 }
 
 impl Known {
     fn read(directories: &[PathBuf]) -> Result<Self> {
-        let mut known = Self { directories: directories.to_vec(), all: Vec::new(), yaml: Vec::new() };
+        let mut known = Self { directories: directories.to_vec(), all: Vec::new() };
         for directory in directories {
             let mut files: Vec<PathBuf> = match std::fs::read_dir(directory) {
                 Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect(),
@@ -104,16 +101,14 @@ impl Known {
             };
             files.sort();
             for path in files {
-                match path.extension().and_then(|extension| extension.to_str()) {
-                    Some("json") => {
-                        let content = read_bounded(&path, LARGEST)?;
-                        let parsed = serde_json::from_slice(&content).map_err(|cause| {
-                            Error::failed(format!("failed to parse CDI Spec {}: {cause}", path.display()))
-                        })?;
-                        known.all.push((path, parsed));
-                    }
-                    Some("yaml" | "yml") => known.yaml.push(path),
-                    _ => {}
+                let extension = path.extension().and_then(|extension| extension.to_str());
+                if let Some("json" | "yaml" | "yml") = extension {
+                    let content = String::from_utf8_lossy(&read_bounded(&path, LARGEST)?).into_owned();
+                    // JSON is YAML.
+                    let parsed = serde_saphyr::from_str(&content).map_err(|cause| {
+                        Error::failed(format!("failed to parse CDI Spec {}: {cause}", path.display()))
+                    })?;
+                    known.all.push((path, parsed));
                 }
             }
         }
@@ -139,14 +134,7 @@ impl Known {
             "could not select device driver \"cdi\" with capabilities: []: CDI device injection failed: \
              unresolvable CDI devices {name}"
         ));
-        match self.yaml.first() {
-            Some(path) => error.hint(format!(
-                "{} is YAML, and only JSON is read: `nvidia-ctk cdi generate --format json` or any converter \
-                 writes it so",
-                path.display()
-            )),
-            None => error.hint(format!("specifications are looked for in {}", self.directories())),
-        }
+        error.hint(format!("specifications are looked for in {}", self.directories()))
     }
 
     fn directories(&self) -> String {
@@ -219,8 +207,9 @@ mod tests {
             NamedDevices { driver: "cdi".into(), ids: vec!["a.com/b=c".into()], ..NamedDevices::default() };
         let error = edits(&paths, std::slice::from_ref(&named)).unwrap_err();
         assert!(error.message.ends_with("unresolvable CDI devices a.com/b=c"), "{}", error.message);
-        std::fs::write(paths[0].join("b.yaml"), "kind: a.com/b").unwrap();
-        assert!(edits(&paths, &[named]).unwrap_err().hints[0].contains("only JSON is read"));
+        let yaml = "cdiVersion: 0.6.0\nkind: a.com/b\ndevices:\n- name: c\n  containerEdits:\n    env:\n    - C=yes\n";
+        std::fs::write(paths[0].join("b.yaml"), yaml).unwrap();
+        assert_eq!(edits(&paths, &[named]).unwrap().env, ["C=yes"]);
         std::fs::write(paths[0].join("c.json"), "{").unwrap();
         assert!(edits(&paths, &[gpu(1, &[])]).unwrap_err().message.starts_with("failed to parse CDI Spec"));
         assert_eq!(edits(&paths, &[]).unwrap(), Edits::default());

@@ -96,6 +96,7 @@ pub async fn create(
     image: &ResolvedImage,
     connect: bool,
 ) -> Result<Created> {
+    super::spec::check_runtime(request.runtime.as_deref())?;
     settle(engine).await?;
     let id = random_id()?;
     let pending = reserve(engine, &mut request, &id).await?;

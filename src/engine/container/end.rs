@@ -77,6 +77,7 @@ async fn record_end(
     super::sharing::unmount(&engine.paths.container_run(&container.id))?;
     if let Some((status, at)) = exit.filter(|_| state.exit_code.is_none() || state.finished_at.is_none()) {
         state.exit_code = Some(status);
+        state.oom_killed = super::oom::killed(container);
         state.finished_at = Some(at.unwrap_or_else(Timestamp::now));
         changed = true;
     } else if state.is_open() {

@@ -17,7 +17,8 @@ pub fn permit(container: &Container, act: &str, force: Option<bool>) -> Result<(
     let what = if is_sandbox(container) { "the sandbox of a pod" } else { "a container of a pod" };
     let short = container.id.get(..12).unwrap_or(&container.id);
     let undone = match act {
-        "stop" | "kill" | "restart" | "remove" => "would start it again, or count it as a crash",
+        "remove" => "would start it again, and whose CRI may then fail to remove the pod",
+        "stop" | "kill" | "restart" => "would start it again, or count it as a crash",
         _ => "does not know of it and may undo it",
     };
     let error = Error::conflict(format!(

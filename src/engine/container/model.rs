@@ -85,6 +85,8 @@ pub struct State {
     pub finished_at: Option<Timestamp>,
     /// The last exit status.
     pub exit_code: Option<u32>,
+    /// The kernel ended a process of the last run for want of memory.
+    pub oom_killed: bool,
     /// Why the last start failed.
     pub error: String,
     /// How often the policy has started it again since the user did.

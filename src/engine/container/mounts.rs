@@ -101,7 +101,7 @@ fn one(engine: &Engine, id: &str, mount: &MountRequest, rootfs: &Rootfs) -> Resu
         kind: mount.kind,
         target: mount.target.clone(),
         read_only: mount.read_only,
-        mode: mount.selinux.map(String::from).unwrap_or_default(),
+        mode: mode(mount),
         propagation: mount.propagation.clone().unwrap_or_default(),
         ..ResolvedMount::default()
     };
@@ -137,6 +137,19 @@ fn one(engine: &Engine, id: &str, mount: &MountRequest, rootfs: &Rootfs) -> Resu
     Ok(resolved)
 }
 
+/// docker's column: the options of `-v` as written; volumes with a name are relabelled unless told otherwise.
+fn mode(mount: &MountRequest) -> String {
+    let by_flag = mount.kind == MountKind::Bind && mount.create_source;
+    let mut options: Vec<String> = Vec::new();
+    if mount.read_only && (by_flag || mount.kind == MountKind::Volume) {
+        options.push("ro".into());
+    }
+    options.extend(mount.selinux.map(String::from));
+    options.extend(mount.propagation.clone().filter(|_| by_flag));
+    let plain = mount.kind == MountKind::Volume && !mount.source.is_empty() && options.is_empty();
+    if plain { "z".into() } else { options.join(",") }
+}
+
 fn of_mount(mount: &MountRequest, name: &str, made_for: &str) -> Volume {
     let labels: BTreeMap<String, String> = mount.volume_labels.clone();
     Volume {
@@ -170,8 +183,6 @@ fn below(volume: &Path, subpath: &str, name: &str) -> Result<PathBuf> {
     let missing = || {
         Error::not_found(format!("cannot access path {subpath} of volume {name}: no such file or directory"))
     };
-    // What was found is bound by its descriptor's own path, so that a link put there later is not followed.
-    let found = Rootfs::at(volume)?.open(subpath)?.ok_or_else(missing)?;
-    std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&found)))
-        .map_err(|cause| Error::io("look up", volume.join(subpath), cause))
+    // What was found is bound by its own path, so that a link put there later is not followed.
+    Rootfs::at(volume)?.path_of(subpath)?.ok_or_else(missing)
 }

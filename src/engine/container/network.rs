@@ -134,6 +134,7 @@ fn wish(owner: String, request: &ContainerRequest, expose: &[String]) -> Connect
         .map(|port| Publish {
             host_ip: port.host_ip,
             host_port: port.host_port,
+            host_port_last: port.host_port_last,
             container_port: port.container_port,
             protocol: port.protocol,
         })
@@ -144,6 +145,7 @@ fn wish(owner: String, request: &ContainerRequest, expose: &[String]) -> Connect
                 ports.push(Publish {
                     host_ip: None,
                     host_port: None,
+                    host_port_last: None,
                     container_port: port.0,
                     protocol: port.1,
                 });

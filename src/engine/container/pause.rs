@@ -1,7 +1,7 @@
 //! Freezing and thawing a container's processes, whoever made it.
 
-use super::{calm, hung};
 use super::model::{Container, Status};
+use super::{calm, hung};
 use crate::containerd::Code;
 use crate::engine::Engine;
 use crate::error::{Error, Result};

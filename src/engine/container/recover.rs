@@ -6,9 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::commit::Thaw;
 use super::create::Journal;
 use super::end::{finish, finish_held, read_state};
 use super::hold::hold;
+use super::image_view;
 use super::list::list;
 use super::model::{Container, Origin, Status};
 use super::network;
@@ -34,6 +36,12 @@ pub struct Recovered {
 /// it costs the reading of one directory when there is nothing to do.
 pub async fn settle(engine: &Engine) -> Result<()> {
     for (pending, content) in Pending::abandoned(&engine.paths.pending())? {
+        if let Ok(Thaw { thaw }) = serde_json::from_slice(&content) {
+            // One that is gone, or was thawed by somebody, is fine.
+            let _ = engine.containerd.resume(&thaw).await;
+            pending.finish()?;
+            continue;
+        }
         let journal = serde_json::from_slice::<Journal>(&content).ok().filter(Journal::is_sound);
         let settled = match journal {
             Some(journal) if journal.removing => complete_removal(engine, &journal).await,
@@ -84,11 +92,12 @@ async fn complete_removal(engine: &Engine, journal: &Journal) -> Result<()> {
 }
 
 /// What can be there before the record is, or after it.
-async fn remove_traces(engine: &Engine, id: &str, snapshotter: &str, volumes: bool) -> Result<()> {
+pub(super) async fn remove_traces(engine: &Engine, id: &str, snapshotter: &str, volumes: bool) -> Result<()> {
     match engine.containerd.remove_snapshot(snapshotter, id).await {
         Err(error) if !error.is_not_found() => return Err(error.into()),
         _ => {}
     }
+    image_view::remove_lease(engine, id).await?;
     let owner = network::owner(engine.containerd.namespace(), id);
     let networks = engine.networks.clone();
     let freed = tokio::task::spawn_blocking(move || networks.forget(&owner));
@@ -291,7 +300,7 @@ async fn runs_by_now(engine: &Engine, id: &str) -> bool {
     !task.is_err_and(|error| error.is_not_found())
 }
 
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -11,7 +11,7 @@ use super::{cdi, sharing};
 use crate::containerd::{Extension, Mount};
 use crate::engine::Engine;
 use crate::engine::image::ResolvedImage;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::oci::cdi::Edits;
 use crate::oci::cgroups::{self, Driver};
 use crate::oci::devices::GrantedDevice;
@@ -35,7 +35,7 @@ pub(super) fn rootfs(mounts: &[Mount]) -> Result<Rootfs> {
     Rootfs::from_mounts(&plain(mounts))
 }
 
-fn plain(mounts: &[Mount]) -> Vec<mount::Mount> {
+pub(super) fn plain(mounts: &[Mount]) -> Vec<mount::Mount> {
     mounts
         .iter()
         .map(|mount| mount::Mount {
@@ -119,7 +119,13 @@ fn resolve_user(look: &Rootfs, wanted: &str, groups: &[String]) -> Result<Resolv
 fn devices(request: &ContainerRequest) -> Result<(Vec<GrantedDevice>, BlockDevices)> {
     let mut granted = Vec::new();
     for wanted in &request.resources.devices {
-        for device in device_nodes(Path::new(&wanted.host), Path::new(&wanted.container))? {
+        let nodes = device_nodes(Path::new(&wanted.host), Path::new(&wanted.container));
+        // docker's code for a start that misses a file.
+        let missing = |error: Error| match error.message.ends_with("no such file or directory") {
+            true => Error { kind: Kind::CommandNotFound, ..error },
+            false => error,
+        };
+        for device in nodes.map_err(missing)? {
             granted.push(GrantedDevice { device, permissions: wanted.permissions.clone() });
         }
     }
@@ -168,9 +174,11 @@ pub(super) fn shared_with(setting: Option<&str>) -> Option<&str> {
 pub(super) async fn of_container(engine: &Engine, reference: &str, kind: &str) -> Result<PathBuf> {
     let other = super::find(engine, reference).await?;
     if other.pid == 0 {
-        let what = if kind == "net" { "network namespace" } else { "namespace" };
-        return Err(Error::conflict(format!("cannot join {what} of a non running container: {}", other.id))
-            .hint(format!("start it first: wharfie start {}", other.name)));
+        let message = match kind {
+            "net" => format!("cannot join network namespace of a non running container: {}", other.id),
+            _ => format!("container {} is not running", other.id),
+        };
+        return Err(Error::conflict(message).hint(format!("start it first: wharfie start {}", other.name)));
     }
     Ok(PathBuf::from(format!("/proc/{}/ns/{kind}", other.pid)))
 }
@@ -214,6 +222,21 @@ pub(super) fn runtime(engine: &Engine, wanted: Option<&str>) -> (String, Option<
         name if name.matches('.').count() >= 2 && !name.contains('/') => (name.to_owned(), None),
         program => ("io.containerd.runc.v2".into(), Some(runc_options(program))),
     }
+}
+
+/// Refuses a runtime by name that is nowhere: the shim would say so in words of its own.
+pub(super) fn check_runtime(wanted: Option<&str>) -> Result<()> {
+    let Some(name) = wanted.filter(|name| !name.is_empty() && *name != "runc") else { return Ok(()) };
+    let of_containerd = name.matches('.').count() >= 2 && !name.contains('/');
+    let found = match name.contains('/') {
+        true => Path::new(name).is_file(),
+        false => PATH.iter().any(|directory| Path::new(directory).join(name).is_file()),
+    };
+    if of_containerd || found {
+        return Ok(());
+    }
+    Err(Error::failed(format!("unknown or invalid runtime name: {name}"))
+        .hint("--runtime takes a name of containerd's (io.containerd.runc.v2), or a program's name or path"))
 }
 
 /// containerd's runc options with just `binary_name`, field 6 of the message (api/types/runc/options/oci.proto).

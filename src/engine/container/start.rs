@@ -232,6 +232,7 @@ fn begun(container: &Container, connection: Option<Connection>, by_policy: bool)
         started_at: Some(Timestamp::now()),
         finished_at: None,
         exit_code: None,
+        oom_killed: false,
         error: String::new(),
         restart_count: if by_policy { container.state.restart_count + 1 } else { 0 },
         restart_delay: if by_policy { container.state.restart_delay } else { 0 },

@@ -20,6 +20,7 @@ const AFTER_KILL: Duration = Duration::from_secs(10);
 
 /// How long a shim may take to tell whether its container is still frozen.
 const ANSWER: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_millis(20);
 
 /// Ask the container to end: the stop signal, then SIGKILL after `timeout` seconds (None: the container's own
 /// or ten; negative: never). One that does not run is fine.
@@ -183,15 +184,22 @@ async fn halt(
     Ok(())
 }
 
-/// Let a frozen container take its signal. With SIGKILL the runtime has done so itself, and others may have.
+/// Let a frozen container take its signal. With SIGKILL the runtime has done so itself, which the shim learns
+/// only when the process has ended; and others may have.
 async fn thaw(engine: &Engine, id: &str) -> Result<()> {
     let Err(error) = engine.containerd.resume(id).await else { return Ok(()) };
-    match engine.containerd.task(id, Some(ANSWER)).await {
-        Ok(task) if matches!(task.status, TaskStatus::Paused | TaskStatus::Pausing) => Err(error.into()),
-        Ok(_) => Ok(()),
-        Err(gone) if gone.is_not_found() => Ok(()),
-        Err(_) => Err(error.into()),
+    let mut tries = ANSWER.as_millis() / EVERY.as_millis();
+    while tries > 0 {
+        match engine.containerd.task(id, Some(ANSWER)).await {
+            Ok(task) if matches!(task.status, TaskStatus::Paused | TaskStatus::Pausing) => {
+                tokio::time::sleep(EVERY).await;
+            }
+            Err(gone) if !gone.is_not_found() => break,
+            _ => return Ok(()),
+        }
+        tries -= 1;
     }
+    Err(error.into())
 }
 
 async fn send(engine: &Engine, container: &Container, signal: u32) -> Result<()> {

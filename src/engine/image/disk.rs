@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::containerd::Image;
 use crate::engine::Engine;
 use crate::engine::container::Container;
+use crate::engine::event;
 use crate::engine::prune::PruneFilters;
 use crate::error::{Error, Result};
 use crate::image::platform::Platform;
@@ -123,11 +124,13 @@ fn describe(group: &[Image], parts: &[Part], snapshots: &HashMap<String, u64>) -
 impl ImageUsage {
     fn used_by(mut self, containers: &[Container]) -> Self {
         let uses = |container: &&Container| {
+            // Of ours the id is known: the name may have moved on to another image since.
+            if let Some(record) = container.record.as_ref().filter(|record| !record.image_id.is_empty()) {
+                return record.image_id == self.id;
+            }
             let name = &container.raw.image;
             let canonical = Reference::parse(name).map(|reference| reference.canonical());
             self.names.iter().any(|own| own == name || canonical.as_ref().is_ok_and(|name| name == own))
-                // Its name may have moved on to another image since.
-                || container.record.as_ref().is_some_and(|record| record.image_id == self.id)
         };
         self.containers = containers.iter().filter(uses).map(|container| container.id.clone()).collect();
         self
@@ -221,10 +224,13 @@ pub async fn prune(engine: &Engine, images: &[ImageUsage]) -> Result<Vec<Removed
                 _ => {}
             }
             if !is_dangling(name) && !name.starts_with("sha256:") {
-                removed.push(Removed::Untagged(familiar(name)));
+                let name = familiar(name);
+                engine.note(&[event::of_image("untag", &image.id, &name)]);
+                removed.push(Removed::Untagged(name));
             }
         }
         if whole {
+            engine.note(&[event::of_image("delete", &image.id, &image.id)]);
             removed.push(Removed::Deleted(image.id.clone()));
         }
     }

@@ -170,7 +170,7 @@ fn conflict(name: &str, force: &str, why: &str) -> Error {
     }
 }
 
-fn familiar(name: &str) -> String {
+pub(super) fn familiar(name: &str) -> String {
     Reference::parse(name).map(|reference| reference.familiar()).unwrap_or_else(|_| name.to_owned())
 }
 

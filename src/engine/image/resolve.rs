@@ -46,6 +46,15 @@ pub async fn resolve(engine: &Engine, text: &str, platform: Option<&Platform>) -
     read(&engine.containerd, &image, platform).await
 }
 
+/// Every image that can be read, for this machine's platform or whatever is there.
+pub async fn every(engine: &Engine) -> Result<Vec<ResolvedImage>> {
+    let mut images = Vec::new();
+    for image in engine.containerd.images(&[]).await? {
+        images.extend(read(&engine.containerd, &image, None).await.ok());
+    }
+    Ok(images)
+}
+
 /// What a user wrote after `--platform`.
 pub fn platform(text: &str) -> Result<Platform> {
     Platform::parse(text)

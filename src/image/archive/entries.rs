@@ -23,6 +23,25 @@ pub(super) struct Entry {
     pub(super) link: String,
     /// Bytes of its body.
     pub(super) size: u64,
+    /// What only matters to who writes it somewhere.
+    pub(super) attributes: Attributes,
+}
+
+/// The rest of an entry's header.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Attributes {
+    /// The name's bytes, which need not be UTF-8.
+    pub(super) name: Vec<u8>,
+    /// Likewise the link's.
+    pub(super) link: Vec<u8>,
+    pub(super) mode: u32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) modified: i64,
+    pub(super) modified_nanos: u32,
+    /// Major and minor number.
+    pub(super) device: (u32, u32),
+    pub(super) capability: Option<Vec<u8>>,
 }
 
 /// Reads one entry after the other; the body of the current one by [`Entries::read`].
@@ -37,9 +56,13 @@ pub(super) struct Entries<R> {
 /// What extended headers said of the entry that follows them.
 #[derive(Default)]
 struct Extension {
-    name: Option<String>,
-    link: Option<String>,
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
     size: Option<u64>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    modified: Option<(i64, u32)>,
+    capability: Option<Vec<u8>>,
 }
 
 impl<R: Read> Entries<R> {
@@ -61,26 +84,18 @@ impl<R: Read> Entries<R> {
             let kind = header.entry_type();
             self.begin(extension.size.filter(|_| !is_extension(kind)).unwrap_or(size));
             match kind {
-                EntryType::GNULongName => extension.name = Some(text(self.extension()?)?),
-                EntryType::GNULongLink => extension.link = Some(text(self.extension()?)?),
+                EntryType::GNULongName => extension.name = Some(self.extension()?),
+                EntryType::GNULongLink => extension.link = Some(self.extension()?),
                 EntryType::XHeader => pax(&self.extension()?, &mut extension)?,
                 EntryType::XGlobalHeader => {}
                 kind => {
-                    let name = match extension.name.take() {
-                        Some(name) => name,
-                        None => text(header.path_bytes().into_owned())?,
-                    };
-                    let link = match extension.link.take() {
-                        Some(link) => link,
-                        None => {
-                            text(header.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default())?
-                        }
-                    };
+                    let attributes = attributes(&header, extension);
+                    let (name, link) = (text(&attributes.name)?, text(&attributes.link)?);
                     // Some writers give links and directories a size that has no body.
                     if !has_body(kind) {
                         self.begin(0);
                     }
-                    return Ok(Some(Entry { name, kind, link, size: self.left }));
+                    return Ok(Some(Entry { name, kind, link, size: self.left, attributes }));
                 }
             }
         }
@@ -200,8 +215,12 @@ fn pax(bytes: &[u8], extension: &mut Extension) -> Result<()> {
         let (key, value) =
             (record.get(..equals).unwrap_or_default(), record.get(equals + 1..).unwrap_or_default());
         match key {
-            b"path" => extension.name = Some(text(value.to_vec())?),
-            b"linkpath" => extension.link = Some(text(value.to_vec())?),
+            b"path" => extension.name = Some(value.to_vec()),
+            b"linkpath" => extension.link = Some(value.to_vec()),
+            b"uid" => extension.uid = number(value),
+            b"gid" => extension.gid = number(value),
+            b"mtime" => extension.modified = time(value),
+            b"SCHILY.xattr.security.capability" => extension.capability = Some(value.to_vec()),
             b"size" => {
                 let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
                 extension.size = Some(size.ok_or_else(invalid)?);
@@ -217,15 +236,50 @@ fn pax(bytes: &[u8], extension: &mut Extension) -> Result<()> {
     Ok(())
 }
 
-/// Names that are not UTF-8 are legal in root file systems; they are checked and shown, never used.
-fn text(bytes: Vec<u8>) -> Result<String> {
+fn number(value: &[u8]) -> Option<u32> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Seconds with a fraction.
+fn time(value: &[u8]) -> Option<(i64, u32)> {
+    let text = std::str::from_utf8(value).ok()?;
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let nanos = format!("{fraction:0<9}");
+    let (seconds, nanos): (i64, u32) = (seconds.parse().ok()?, nanos.get(..9)?.parse().ok()?);
+    Some(if text.starts_with('-') && nanos > 0 {
+        (seconds - 1, 1_000_000_000 - nanos)
+    } else {
+        (seconds, nanos)
+    })
+}
+
+/// The header's own words, and over them what was said before. A number that is none is zero.
+fn attributes(header: &Header, extension: Extension) -> Attributes {
+    let small = |number: std::io::Result<u64>| number.ok().and_then(|number| u32::try_from(number).ok());
+    let device = |number: std::io::Result<Option<u32>>| number.ok().flatten().unwrap_or_default();
+    let modified = || (i64::try_from(header.mtime().unwrap_or_default()).unwrap_or_default(), 0);
+    let (modified, modified_nanos) = extension.modified.unwrap_or_else(modified);
+    Attributes {
+        name: extension.name.unwrap_or_else(|| header.path_bytes().into_owned()),
+        link: extension
+            .link
+            .unwrap_or_else(|| header.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default()),
+        mode: header.mode().unwrap_or_default() & 0o7777,
+        uid: extension.uid.or_else(|| small(header.uid())).unwrap_or_default(),
+        gid: extension.gid.or_else(|| small(header.gid())).unwrap_or_default(),
+        modified,
+        modified_nanos,
+        device: (device(header.device_major()), device(header.device_minor())),
+        capability: extension.capability,
+    }
+}
+
+/// Names that are not UTF-8 are legal in root file systems; as text they are checked and shown, never used.
+fn text(bytes: &[u8]) -> Result<String> {
     if bytes.contains(&0) {
         return Err(corrupt("a name contains a zero byte"));
     }
-    Ok(match String::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
+    Ok(String::from_utf8_lossy(bytes).into_owned())
 }
 
 fn retry(mut read: impl FnMut() -> std::io::Result<usize>) -> Result<usize> {

@@ -5,9 +5,11 @@ mod input;
 mod layout;
 mod read;
 mod rootfs;
+mod tree;
 mod write;
 
 pub use layout::{DockerImage, Layout, NamedTarget, interpret};
 pub use read::{Blob, Contents, Sink, read_images};
 pub use rootfs::{RootfsTar, read_rootfs};
+pub use tree::{Counted, TreeWriter, read_tree};
 pub use write::ArchiveWriter;

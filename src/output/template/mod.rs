@@ -104,6 +104,25 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl Error {
+    /// What docker's lists say of a template that they cannot read.
+    pub fn of_parsing(self) -> crate::Error {
+        crate::Error::failed(format!("failed to parse template: {self}"))
+    }
+
+    /// What docker's lists say of one that fails on their rows.
+    pub fn of_execution(self) -> crate::Error {
+        crate::Error::failed(format!("failed to execute template: {self}"))
+    }
+
+    /// The same error as if the template had a name, as the one of `version` has.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        let text = self.0.replacen("template: :", &format!("template: {name}:"), 1);
+        Self(text.replacen("executing \"\"", &format!("executing \"{name}\""), 1))
+    }
+}
+
 impl From<Error> for crate::Error {
     fn from(error: Error) -> Self {
         Self::failed(format!("template parsing error: {error}"))

@@ -46,7 +46,7 @@ fn the_command_gets_what_the_flags_say() {
         let output = engine.wharfie(["exec"].into_iter().chain(arguments));
         assert!(output.fails(code).contains(words), "{output:?}");
     }
-    assert!(exec(&["-u", "nobody-here"], "true").fails(1).contains("unable to find user nobody-here"));
+    assert!(exec(&["-u", "nobody-here"], "true").fails(126).contains("unable to find user nobody-here"));
     assert_eq!(exec(&[], "sh -c 'kill -9 $$'").code, 137);
     engine.wharfie(["rm", "-f", "box"]).ok();
     engine.assert_clean();

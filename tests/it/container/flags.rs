@@ -29,7 +29,7 @@ fn shared_memory_is_shared_when_both_want_it() {
     engine.wharfie(["stop", "giver"]).ok();
     assert!(!engine.sh("cat /proc/mounts").contains(&format!("{id}/shm")), "unmounted with the container");
     let gone = run(&engine, &["--ipc", "container:giver"], &["true"]);
-    assert!(gone.fails(125).contains("cannot join namespace of a non running container"), "{gone:?}");
+    assert!(gone.fails(125).contains(&format!("container {id} is not running")), "{gone:?}");
     // docker's default is private.
     sleeper(&engine, &["--name", "alone"]);
     let refused = run(&engine, &["--ipc", "container:alone"], &["true"]);
@@ -73,7 +73,7 @@ fn processes_are_shared_across_restarts() {
     engine.wharfie(["stop", "-t", "2", "first"]).ok();
     engine.wharfie(["create", "--name", "third", "--pid", "container:first", BUSYBOX, "true"]).ok();
     let early = engine.wharfie(["start", "third"]);
-    assert!(early.fails(1).contains("non running container"), "{early:?}");
+    assert!(early.fails(1).contains("is not running"), "{early:?}");
     engine.wharfie(["start", "first"]).ok();
     engine.wharfie(["start", "-a", "third"]).ok();
     engine.wharfie(["rm", "-f", "first", "second", "third"]).ok();
@@ -262,8 +262,8 @@ fn what_cannot_be_done_is_refused_before_anything_is_made() {
             &["run", "--storage-opt", "size=1G", BUSYBOX][..],
             "--storage-opt is supported only for overlay over xfs",
         ),
-        (&["run", "--isolation", "hyperv", BUSYBOX], "invalid isolation"),
-        (&["run", "--userns", "remap", BUSYBOX], "--userns: invalid USER mode: remap"),
+        (&["run", "--isolation", "hyperv", BUSYBOX], "Invalid isolation"),
+        (&["run", "--userns", "remap", BUSYBOX], "--userns: invalid USER mode"),
         (&["run", "--use-api-socket", BUSYBOX], "--use-api-socket is not supported"),
         (&["start", "--checkpoint", "c", "x"], "--checkpoint is not supported"),
         (&["info", "--mode", "native"], "--mode native is not supported"),
@@ -287,5 +287,73 @@ fn what_cannot_be_done_is_refused_before_anything_is_made() {
         "/etc/hosts",
     ];
     assert!(engine.wharfie(gateway).ok().contains("192.0.2.9\tup"));
+    engine.assert_clean();
+}
+
+#[test]
+fn who_is_killed_for_want_of_memory_is_known() {
+    let engine = engine();
+    let greedy = "x=$(head -c 200000000 /dev/zero | tr '\\0' x); echo unreached";
+    engine.wharfie(["run", "--name", "greedy", "--memory", "16m", BUSYBOX, "sh", "-c", greedy]);
+    let state = |name: &str| {
+        let format = "{{.State.OOMKilled}} {{.State.ExitCode}}";
+        engine.wharfie(["inspect", "-f", format, name]).ok().to_owned()
+    };
+    assert_eq!(state("greedy"), "true 137");
+    engine.wharfie(["run", "-d", "--name", "later", "--memory", "16m", BUSYBOX, "sh", "-c", greedy]).ok();
+    engine.wharfie(["wait", "later"]).ok();
+    engine
+        .sh("until test \"$(wharfie inspect -f '{{.State.OOMKilled}}' later)\" = true; do sleep 0.05; done");
+    engine.wharfie(["run", "--name", "modest", "--memory", "16m", BUSYBOX, "true"]).ok();
+    assert_eq!(state("modest"), "false 0");
+    engine.wharfie(["rm", "greedy", "later", "modest"]).ok();
+    engine.assert_clean();
+}
+
+#[test]
+fn dockers_configuration_says_how_lists_look_and_what_keys_and_proxies_there_are() {
+    let engine = engine();
+    let directory = engine.directory().join("docker-config");
+    fs::create_dir(&directory).unwrap();
+    let config = serde_json::json!({
+        "psFormat": "{{.Names}}|", "imagesFormat": "table {{.Repository}}", "detachKeys": "ctrl-x",
+        "proxies": {"default": {"httpProxy": "http://proxy:3128", "noProxy": "localhost"}}
+    });
+    fs::write(directory.join("config.json"), config.to_string()).unwrap();
+    let path = directory.display().to_string();
+    let call = |arguments: &[&str]| engine.wharfie([&["--config", path.as_str()], arguments].concat());
+    sleeper(&engine, &["--name", "web"]);
+    assert_eq!(call(&["ps"]).ok(), "web|");
+    assert_eq!(call(&["ps", "--format", "{{.State}}"]).ok(), "running");
+    assert_eq!(call(&["ps", "-q"]).ok().len(), 12);
+    assert_eq!(call(&["images"]).ok(), "REPOSITORY\nbusybox");
+    let proxies =
+        call(&["run", "--rm", "-e", "no_proxy=mine", BUSYBOX, "sh", "-c", "env | grep -i proxy | sort"]);
+    assert_eq!(
+        proxies.ok(),
+        "HTTP_PROXY=http://proxy:3128\nNO_PROXY=localhost\nhttp_proxy=http://proxy:3128\nno_proxy=mine"
+    );
+    fs::write(directory.join("config.json"), "{").unwrap();
+    let broken = call(&["ps", "-q"]);
+    assert!(broken.ok().len() == 12 && broken.stderr.is_empty(), "nobody asked for it: {broken:?}");
+    let broken = call(&["ps"]);
+    assert!(broken.ok().contains("web") && broken.stderr.contains("Error parsing config file"), "{broken:?}");
+    fs::write(directory.join("config.json"), "{\"detachKeys\": \"no-key\"}").unwrap();
+    assert!(call(&["exec", "web", "true"]).fails(125).contains("invalid detach keys (no-key)"));
+    engine.wharfie(["rm", "-f", "web"]).ok();
+    engine.assert_clean();
+}
+
+#[test]
+fn a_range_of_host_ports_gives_a_free_one() {
+    let engine = engine();
+    let port = |name: &str| engine.wharfie(["port", name, "80"]).ok().rsplit(':').next().unwrap().to_owned();
+    let flag = "127.0.0.1:18080-18081:80";
+    sleeper(&engine, &["--name", "aa", "-p", flag]);
+    sleeper(&engine, &["--name", "bb", "-p", flag]);
+    assert_eq!((port("aa"), port("bb")), ("18080".into(), "18081".into()));
+    let third = run(&engine, &["-p", flag], &["true"]);
+    assert!(third.fails(125).contains("port is already allocated"), "{third:?}");
+    engine.wharfie(["rm", "-f", "aa", "bb"]).ok();
     engine.assert_clean();
 }

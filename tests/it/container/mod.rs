@@ -1,10 +1,17 @@
 //! The verbs of containers, one file a verb, and one for each concern that many verbs share.
 
+mod any;
 mod attach;
+mod commit;
+mod cp;
+mod cp_hostile;
 mod create;
+mod diff;
 mod events;
 mod exec;
+mod export;
 mod flags;
+mod guard;
 mod health;
 mod kill;
 mod log_drivers;

@@ -95,5 +95,12 @@ fn ends_all_the_same() {
     engine.wharfie(["kill", "-s", "WINCH", "own"]).ok();
     assert_eq!(state("own"), "paused 0");
     engine.wharfie(["rm", "-f", "own"]).ok();
+    // However soon the shim learns of it.
+    for _ in 0..10 {
+        sleeper(&engine, &["--name", "again"]);
+        engine.wharfie(["pause", "again"]).ok();
+        engine.wharfie(["kill", "again"]).ok();
+        engine.wharfie(["rm", "-f", "again"]).ok();
+    }
     engine.assert_clean();
 }

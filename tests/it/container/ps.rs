@@ -71,9 +71,10 @@ fn columns_filters_and_formats() {
         ("network=bridge", "third first"),
         ("volume=volume", "third"),
         ("volume=/data", "third"),
-        ("publish=80", "third"),
-        ("publish=80/tcp", "third"),
-        ("publish=8080", ""),
+        // The host's side, as docker has it: a free one was chosen.
+        ("publish=80", ""),
+        ("publish=1024-65535/tcp", "third"),
+        ("publish=1024-65535/udp", ""),
         ("expose=80/tcp", "third"),
         ("health=none", "fourth third second first"),
     ] {

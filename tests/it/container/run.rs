@@ -106,7 +106,10 @@ fn exit_codes_and_messages_are_dockers() {
         let output = run(&engine, flags, command);
         assert!(output.fails(code).contains(words), "{words:?} is missing: {output:?}");
         // docker leads with its name, except for a command line that it does not understand.
-        assert!(output.stderr.starts_with("wharfie: ") || words.starts_with("unknown flag"), "{output:?}");
+        assert!(
+            output.stderr.starts_with("wharfie: ") || words.starts_with("unknown flag") || words == "invalid",
+            "{output:?}"
+        );
         assert_eq!(output.stdout, "", "{output:?}");
     }
     let missing = run(&engine, &[], &["/no/such/file"]);

@@ -86,7 +86,7 @@ fn what_is_masked_and_what_devices_there_are() {
     );
     assert_eq!(granted.ok(), "1 3");
     let absent = run(&engine, &["--device", "/dev/not-there"], &["true"]);
-    assert!(absent.fails(125).contains("/dev/not-there"), "{absent:?}");
+    assert!(absent.fails(127).contains("/dev/not-there"), "{absent:?}");
     let privileged: usize = sh(&engine, &["--privileged"], "ls /dev | wc -l").ok().parse().unwrap();
     assert!(privileged > devices.len(), "every device of the machine: {privileged}");
     sh(&engine, &["--privileged"], "mount -t tmpfs none /mnt || { mkdir /m && mount -t tmpfs none /m; }")

@@ -80,7 +80,7 @@ fn limits_hold_at_once_and_after_the_next_start() {
     assert_eq!(engine.wharfie(["inspect", "-f", "{{.HostConfig.CpuShares}}", "made"]).ok(), "100");
     let swap = "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time";
     for (flags, words) in [
-        (&[][..], "you must provide one or more flags when using this command."),
+        (&[][..], "you must provide one or more flags when using this command"),
         (&["--memory", "8m"], swap),
         (&["--cpus", "100"], "Range of CPUs is from 0.01 to"),
         (&["--memory", "1m", "--memory-swap", "-1"], "Minimum memory limit allowed is 6MB"),

@@ -1,6 +1,7 @@
 //! What goes wrong, and what must be left of it: nothing. Each test breaks one thing (a flag, a process, the
 //! machine), then the next command works and the inventory is as before.
 
+mod change;
 mod containerd;
 mod disk;
 mod input;

@@ -2,4 +2,5 @@
 
 mod archives;
 mod names;
+mod prune;
 mod pull;

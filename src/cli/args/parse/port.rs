@@ -24,19 +24,17 @@ fn publish_short(text: &str) -> Parsed<Vec<PortRequest>> {
     let protocol = protocol_named(protocol)?;
     let host_ip = if ip.is_empty() { None } else { Some(host_ip(ip)?) };
     let (first, last) = range(container).map_err(|_| format!("invalid containerPort: {container}"))?;
+    let mut any_of = None;
     let host_first = if host.is_empty() {
         None
     } else {
         let (host_first, host_last) = range(host).map_err(|_| format!("invalid hostPort: {host}"))?;
-        if last - first != host_last - host_first {
-            return Err(if first == last {
-                format!(
-                    "a range of host ports ({host}) for one container port ({container}) is not supported: name one \
-                     host port, or none for a free one"
-                )
-            } else {
-                format!("invalid ranges specified for container and host Ports: {container} and {host}")
-            });
+        if first == last {
+            any_of = Some(host_last).filter(|_| host_last > host_first);
+        } else if last - first != host_last - host_first {
+            return Err(format!(
+                "invalid ranges specified for container and host Ports: {container} and {host}"
+            ));
         }
         Some(host_first)
     };
@@ -45,6 +43,7 @@ fn publish_short(text: &str) -> Parsed<Vec<PortRequest>> {
             host_ip,
             // Port 0 asks for a free one, as an empty one does.
             host_port: host_first.map(|host_first| host_first + (port - first)).filter(|port| *port != 0),
+            host_port_last: any_of,
             container_port: port,
             protocol,
         })
@@ -169,7 +168,8 @@ mod tests {
         ] {
             assert_eq!(publish(text).unwrap_err(), want, "{text}");
         }
-        assert!(publish("8000-9000:80").unwrap_err().starts_with("a range of host ports (8000-9000)"));
+        let any = &publish("8000-9000:80").unwrap()[0];
+        assert_eq!((any.host_port, any.host_port_last, any.container_port), (Some(8000), Some(9000), 80));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub fn option(text: &str) -> Parsed<SecurityOption> {
         Some((key, value)) => (key, value),
         None if text == "no-new-privileges" => return Ok(SecurityOption::NoNewPrivileges(true)),
         None if text == "writable-cgroups" => return Ok(SecurityOption::WritableCgroups(true)),
-        None => return Err(format!("invalid --security-opt: {text:?}")),
+        None => return Err(format!("Invalid --security-opt: {text:?}")),
     };
     Ok(match (key, value) {
         ("seccomp", "unconfined") => SecurityOption::SeccompUnconfined,
@@ -37,14 +37,14 @@ pub fn option(text: &str) -> Parsed<SecurityOption> {
         ("seccomp", file) if !file.is_empty() => SecurityOption::SeccompFile(file.to_owned()),
         ("apparmor", profile) => SecurityOption::Apparmor(profile.to_owned()),
         ("no-new-privileges", value) => SecurityOption::NoNewPrivileges(
-            number::switch(value).map_err(|_| format!("invalid --security-opt: {text:?}"))?,
+            number::switch(value).map_err(|_| format!("Invalid --security-opt: {text:?}"))?,
         ),
         ("writable-cgroups", value) => SecurityOption::WritableCgroups(
-            number::switch(value).map_err(|_| format!("invalid --security-opt: {text:?}"))?,
+            number::switch(value).map_err(|_| format!("Invalid --security-opt: {text:?}"))?,
         ),
         ("systempaths", "unconfined") => SecurityOption::SystemPathsUnconfined,
         ("label", _) => SecurityOption::Label,
-        _ => return Err(format!("invalid --security-opt: {text:?}")),
+        _ => return Err(format!("Invalid --security-opt: {text:?}")),
     })
 }
 
@@ -71,7 +71,7 @@ mod tests {
             assert_eq!(option(text), Ok(want), "{text}");
         }
         for text in ["", "nonsense", "foo=bar", "no-new-privileges=maybe", "systempaths=x", "seccomp="] {
-            assert_eq!(option(text).unwrap_err(), format!("invalid --security-opt: {text:?}"));
+            assert_eq!(option(text).unwrap_err(), format!("Invalid --security-opt: {text:?}"));
         }
     }
 }

@@ -97,8 +97,10 @@ fn column(text: &str) -> Result<Column> {
     let (name, title) = text.split_once('=').map_or((text, None), |(name, title)| (name, Some(title)));
     let known = KNOWN.iter().find(|known| known.names.contains(&name)).ok_or_else(|| {
         let names: Vec<&str> = KNOWN.iter().filter_map(|known| known.names.first().copied()).collect();
-        Error::failed(format!("top: unknown column {name:?}"))
-            .hint(format!("the columns are {}", names.join(", ")))
+        Error::failed(format!(
+            "Error response from daemon: ps: error: unknown user-defined format specifier {name:?}"
+        ))
+        .hint(format!("the columns are {}", names.join(", ")))
     })?;
     Ok(Column { title: title.unwrap_or(known.title).to_owned(), value: known.value })
 }

@@ -493,7 +493,11 @@ fn limits(request: &ContainerRequest) -> Limits {
         memory_reservation: wanted.memory_reservation.unwrap_or_default(),
         memory_swap: wanted.memory_swap.unwrap_or_default(),
         memory_swappiness: wanted.memory_swappiness,
-        oom_kill_disable: wanted.oom_kill_disable.then_some(true),
+        // docker has null where the kernel has no such switch.
+        oom_kill_disable: crate::sys::host::Host::gather()
+            .controllers
+            .oom_kill_disable
+            .then_some(wanted.oom_kill_disable),
         pids_limit: wanted.pids_limit,
         ulimits: ulimits
             .iter()

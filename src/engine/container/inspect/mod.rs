@@ -28,6 +28,9 @@ use crate::error::Result;
 use crate::net::Connection;
 use crate::oci::request::Resources;
 
+/// How long a shim may take to name its processes.
+const SHIM_DEADLINE: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// docker's `inspect` of a container.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -66,7 +69,7 @@ pub struct Inspect {
     pub process_label: String,
     /// AppArmor's profile.
     pub app_armor_profile: String,
-    /// Running execs: containerd does not list them.
+    /// Running execs; none is null.
     #[serde(rename = "ExecIDs")]
     pub exec_ids: Option<Vec<String>>,
     /// What it was made with that concerns the host.
@@ -119,6 +122,7 @@ struct Facts<'a> {
     spec: Spec,
     connection: Option<Connection>,
     sizes: Option<Sizes>,
+    execs: Vec<String>,
 }
 
 /// Bytes on disk.
@@ -140,7 +144,17 @@ pub async fn inspect(engine: &Engine, container: &Container, size: bool) -> Resu
     }
     let sizes = if size { sizes(engine, container).await? } else { None };
     let connection = connection(container);
-    Ok(describe(Facts { container, record, spec, connection, sizes }))
+    let execs = execs(engine, container).await;
+    Ok(describe(Facts { container, record, spec, connection, sizes, execs }))
+}
+
+/// The ids of what runs beside the first process. A shim that is late has none to tell.
+async fn execs(engine: &Engine, container: &Container) -> Vec<String> {
+    if container.status != super::Status::Running {
+        return Vec::new();
+    }
+    let asked = engine.containerd.execs(&container.id);
+    tokio::time::timeout(SHIM_DEADLINE, asked).await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 /// What is known of `container` in the shape of our own record, whoever made it.
@@ -235,7 +249,7 @@ fn describe(facts: Facts<'_>) -> Inspect {
         mount_label: linux.and_then(|linux| linux.mount_label().clone()).unwrap_or_default(),
         process_label: process.and_then(|process| process.selinux_label().clone()).unwrap_or_default(),
         app_armor_profile: process.and_then(|process| process.apparmor_profile().clone()).unwrap_or_default(),
-        exec_ids: None,
+        exec_ids: (!facts.execs.is_empty()).then(|| facts.execs.clone()),
         host_config: host_config::host_config(&facts),
         storage: Storage {
             root_fs: RootFs { snapshot: Snapshot { name: container.raw.snapshotter.clone() } },

@@ -136,7 +136,11 @@ pub(super) fn network_settings(facts: &Facts<'_>) -> NetworkSettings {
         }
     };
     for (index, wish) in asked.iter().enumerate() {
-        let made = facts.connection.as_ref().and_then(|connection| connection.endpoints.get(index));
+        let made = facts.connection.as_ref().and_then(|connection| {
+            // The one with the default route comes first there, whichever was named first.
+            let named = connection.endpoints.iter().find(|endpoint| endpoint.network == wish.network);
+            named.or(connection.endpoints.get(index))
+        });
         let settings = endpoint(wish, made, &facts.record.request.name);
         if index == 0 {
             first = settings.clone();
@@ -146,8 +150,9 @@ pub(super) fn network_settings(facts: &Facts<'_>) -> NetworkSettings {
     }
     let connection = facts.connection.clone().unwrap_or_default();
     NetworkSettings {
-        bridge: connection.endpoints.first().map(|endpoint| endpoint.bridge.clone()).unwrap_or_default(),
-        sandbox_id: connection.owner.clone(),
+        // docker fills it for a bridge that it is told of alone.
+        bridge: String::new(),
+        sandbox_id: hexadecimal(&connection.owner),
         sandbox_key: connection.namespace.display().to_string(),
         ports: ports(facts, &connection),
         endpoint_id: first.endpoint_id,
@@ -174,7 +179,7 @@ fn endpoint(wish: &EndpointRequest, made: Option<&Endpoint>, name: &str) -> Endp
     };
     let Some(made) = made else { return settings };
     settings.network_id.clone_from(&made.network_id);
-    settings.endpoint_id.clone_from(&made.host_interface);
+    settings.endpoint_id = hexadecimal(&made.host_interface);
     settings.mac_address.clone_from(&made.mac);
     if let Some(address) = made.addresses.iter().find(|address| address.addr().is_ipv4()) {
         settings.ip_address = address.addr().to_string();
@@ -189,6 +194,15 @@ fn endpoint(wish: &EndpointRequest, made: Option<&Endpoint>, name: &str) -> Endp
     settings.gateway = gateway(false).unwrap_or_default();
     settings.ipv6_gateway = gateway(true).unwrap_or_default();
     settings
+}
+
+/// An id in docker's form, of 64 digits, for what has only a name here; nothing for nothing.
+fn hexadecimal(name: &str) -> String {
+    use sha2::{Digest, Sha256};
+    if name.is_empty() {
+        return String::new();
+    }
+    Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is published, and what is only shown. Nothing of either while it does not run, as docker has it.

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::engine::container::health::{self, Health};
 use crate::engine::container::model::{Container, Status};
+use crate::engine::container::oom;
 
 /// What Go prints for a time that never was.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -21,7 +22,7 @@ pub struct State {
     pub paused: bool,
     /// Ended, to be started again.
     pub restarting: bool,
-    /// The kernel ended it for want of memory: not known, because its control group ends with it.
+    /// The kernel ended a process of it for want of memory.
     #[serde(rename = "OOMKilled")]
     pub oom_killed: bool,
     /// Half removed.
@@ -49,7 +50,7 @@ pub(super) fn state(container: &Container) -> State {
         running: alive || status == Status::Restarting,
         paused: status == Status::Paused,
         restarting: status == Status::Restarting,
-        oom_killed: false,
+        oom_killed: container.state.oom_killed || (alive && oom::killed(container)),
         dead: status == Status::Dead,
         pid: container.pid,
         exit_code: if alive { 0 } else { container.state.exit_code.unwrap_or_default() },

@@ -44,7 +44,15 @@ pub(in crate::engine::container) fn container() -> Container {
 fn seen(container: &Container, record: Record, spec: Value) -> Value {
     let spec = serde_json::from_value(spec).unwrap();
     let connection = container.state.connection.clone();
-    serde_json::to_value(describe(Facts { container, record, spec, connection, sizes: None })).unwrap()
+    serde_json::to_value(describe(Facts {
+        container,
+        record,
+        spec,
+        connection,
+        sizes: None,
+        execs: Vec::new(),
+    }))
+    .unwrap()
 }
 
 fn spec(namespaces: &[&str]) -> Value {
@@ -93,6 +101,7 @@ fn ours() -> (Container, Record) {
             ports: vec![PortRequest {
                 host_ip: None,
                 host_port: Some(8080),
+                host_port_last: None,
                 container_port: 80,
                 protocol: Protocol::Tcp,
             }],
@@ -314,6 +323,7 @@ fn a_damaged_specification_hides_nothing_else() {
             spec,
             connection: None,
             sizes: None,
+            execs: vec!["e1".into()],
         }))
         .unwrap();
         assert_eq!(value.pointer("/Name"), Some(&json!("/web")));

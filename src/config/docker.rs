@@ -1,0 +1,107 @@
+//! What docker's config.json says of how lists look, which keys detach, and which proxies containers get. Its
+//! credentials are [`super::credentials`]'.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Kind, Result};
+use crate::store::read_bounded;
+
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// The parts of the file that verbs heed; everything is optional.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DockerFile {
+    /// `ps` without `--format`.
+    pub ps_format: String,
+    /// `images` without `--format`.
+    pub images_format: String,
+    /// `network ls` without `--format`.
+    pub networks_format: String,
+    /// `volume ls` without `--format`.
+    pub volumes_format: String,
+    /// `stats` without `--format`.
+    pub stats_format: String,
+    /// `plugin ls` without `--format`.
+    pub plugins_format: String,
+    /// `--detach-keys` where the flag is not given.
+    pub detach_keys: String,
+    /// Filters that every prune begins with.
+    pub prune_filters: Vec<String>,
+    /// Proxies for containers, by the daemon's address; `default` is for every one.
+    proxies: BTreeMap<String, Proxy>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Proxy {
+    http_proxy: String,
+    https_proxy: String,
+    no_proxy: String,
+    ftp_proxy: String,
+    all_proxy: String,
+}
+
+impl DockerFile {
+    /// The file in `directory`; one that is not there says nothing.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is not docker's.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join("config.json");
+        let content = match read_bounded(&path, LARGEST_FILE) {
+            Ok(content) => content,
+            Err(error) if error.kind == Kind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error),
+        };
+        serde_json::from_slice(&content).map_err(|cause| {
+            Error::failed(format!("Error parsing config file ({}): {cause}", path.display()))
+        })
+    }
+
+    /// The variables that a container gets, `HTTP_PROXY=…` and its lower-case twin.
+    pub fn proxy_variables(&self) -> Vec<String> {
+        let Some(proxy) = self.proxies.get("default") else { return Vec::new() };
+        [
+            ("HTTP_PROXY", &proxy.http_proxy),
+            ("HTTPS_PROXY", &proxy.https_proxy),
+            ("NO_PROXY", &proxy.no_proxy),
+            ("FTP_PROXY", &proxy.ftp_proxy),
+            ("ALL_PROXY", &proxy.all_proxy),
+        ]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .flat_map(|(key, value)| [format!("{key}={value}"), format!("{}={value}", key.to_lowercase())])
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_read_as_far_as_it_concerns_us() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(DockerFile::read(directory.path()).unwrap(), DockerFile::default());
+        let write = |text: &str| std::fs::write(directory.path().join("config.json"), text).unwrap();
+        write(
+            r#"{"auths": {"x": {}}, "psFormat": "{{.ID}}", "detachKeys": "ctrl-a", "currentContext": "default",
+                "HttpHeaders": {"a": "b"}, "proxies": {"default": {"httpProxy": "http://p:1", "noProxy": "a,b"},
+                "tcp://x": {"httpProxy": "no"}}, "pruneFilters": ["until=1h"]}"#,
+        );
+        let file = DockerFile::read(directory.path()).unwrap();
+        assert_eq!((file.ps_format.as_str(), file.detach_keys.as_str()), ("{{.ID}}", "ctrl-a"));
+        assert_eq!(
+            file.proxy_variables(),
+            ["HTTP_PROXY=http://p:1", "http_proxy=http://p:1", "NO_PROXY=a,b", "no_proxy=a,b"]
+        );
+        write("{");
+        assert!(
+            DockerFile::read(directory.path()).unwrap_err().message.contains("Error parsing config file")
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! Trees of friends and of enemies.

@@ -1,0 +1,129 @@
+//! A pod made by the CRI service of containerd, as a kubelet makes it. There is no crictl on most machines: curl
+//! speaks gRPC, and the few messages are written by hand.
+
+use std::fs;
+
+use crate::engine::TestEngine;
+use crate::images::Image;
+
+/// The image of sandboxes.
+const PAUSE: &str = "registry.local/pause:1";
+
+/// A pod with one container that sleeps.
+pub(crate) struct Pod {
+    /// The sandbox's id.
+    pub(crate) sandbox: String,
+    /// The container's id.
+    pub(crate) container: String,
+}
+
+/// A containerd that has CRI, in whose pods `sleep` plays the sandbox.
+#[track_caller]
+pub(crate) fn engine() -> TestEngine {
+    let engine = TestEngine::with_config(&format!(
+        "[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"{PAUSE}\"\ndisable_apparmor = true\n\
+         restrict_oom_score_adj = true\n"
+    ));
+    let mut pause = Image::busybox();
+    pause.config = serde_json::json!({"Entrypoint": ["/bin/sleep", "100000"]});
+    for (name, image) in [(PAUSE, &pause), ("docker.io/library/busybox:latest", &Image::busybox())] {
+        let archive = engine.directory().join("archive.tar");
+        fs::write(&archive, image.oci_archive(name)).expect("write an archive");
+        engine.ctr(["-n", "k8s.io", "images", "import", archive.to_str().expect("a path in UTF-8")]).ok();
+        // CRI learns of it by an event.
+        engine.sh(&format!(
+            "until ctr -n k8s.io images ls -q name=={name} | grep -q . \
+             && ctr -n k8s.io images ls name=={name} | grep -q io.cri-containerd.image=managed; do sleep 0.05; done"
+        ));
+    }
+    engine.accept();
+    engine
+}
+
+/// Makes the pod `web` in the namespace `shop`, on the host's network, and starts its container `app`.
+#[track_caller]
+pub(crate) fn pod(engine: &TestEngine) -> Pod {
+    let metadata = [text(1, "web"), text(2, "uid-1"), text(3, "shop")].concat();
+    let pod_labels = label(6, "io.kubernetes.pod.name", "web")
+        .into_iter()
+        .chain(label(6, "io.kubernetes.pod.namespace", "shop"))
+        .collect::<Vec<u8>>();
+    // NamespaceOption.network = NODE, in the sandbox's security context, in its Linux part.
+    let linux = message(8, &message(2, &message(1, &[1 << 3, 2])));
+    let config = [message(1, &metadata), text(3, "/var/log/pods/web"), pod_labels, linux].concat();
+    let sandbox = call(engine, "RunPodSandbox", &message(1, &config));
+    let command = [
+        text(3, "sh"),
+        text(3, "-c"),
+        text(3, "trap 'exit 0' TERM; echo hello; while :; do sleep 0.05; done"),
+    ]
+    .concat();
+    let own_labels = [
+        label(9, "io.kubernetes.pod.name", "web"),
+        label(9, "io.kubernetes.pod.namespace", "shop"),
+        label(9, "io.kubernetes.container.name", "app"),
+    ]
+    .concat();
+    let container = [
+        message(1, &text(1, "app")),
+        message(2, &text(1, "docker.io/library/busybox:latest")),
+        command,
+        own_labels,
+        text(11, "app.log"),
+    ]
+    .concat();
+    let create = [text(1, &sandbox), message(2, &container), message(3, &config)].concat();
+    let container = call(engine, "CreateContainer", &create);
+    call(engine, "StartContainer", &text(1, &container));
+    Pod { sandbox, container }
+}
+
+/// Removes the pod as a kubelet does.
+#[track_caller]
+pub(crate) fn remove(engine: &TestEngine, pod: &Pod) {
+    call(engine, "StopPodSandbox", &text(1, &pod.sandbox));
+    call(engine, "RemovePodSandbox", &text(1, &pod.sandbox));
+}
+
+/// Calls the runtime service: the first text of its answer, which is an id where there is one.
+#[track_caller]
+fn call(engine: &TestEngine, method: &str, request: &[u8]) -> String {
+    let (body, answer) = (engine.directory().join("request"), engine.directory().join("answer"));
+    let length = u32::try_from(request.len()).expect("a small request");
+    fs::write(&body, [&[0], &length.to_be_bytes()[..], request].concat()).expect("write a request");
+    let told = engine.sh(&format!(
+        "curl -sS --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock \
+         -H 'content-type: application/grpc' -H 'te: trailers' --data-binary @{} -o {} -D - \
+         http://localhost/runtime.v1.RuntimeService/{method}",
+        body.display(),
+        answer.display()
+    ));
+    assert!(told.contains("grpc-status: 0"), "{method}: {told}");
+    let bytes = fs::read(&answer).expect("read the answer");
+    match bytes.get(5..) {
+        Some([0x0a, length, rest @ ..]) => {
+            String::from_utf8_lossy(rest.get(..usize::from(*length)).unwrap_or_default()).into_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+fn text(field: u8, text: &str) -> Vec<u8> {
+    message(field, text.as_bytes())
+}
+
+fn label(field: u8, key: &str, value: &str) -> Vec<u8> {
+    message(field, &[text(1, key), text(2, value)].concat())
+}
+
+fn message(field: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![field << 3 | 2];
+    let mut length = content.len();
+    while length >= 0x80 {
+        bytes.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend_from_slice(content);
+    bytes
+}
