@@ -24,12 +24,15 @@ pub struct Look {
     pub details: bool,
 }
 
+/// Reads a log to its end.
+pub type Read<'a> = dyn FnOnce(&mut Handler) -> Result<()> + Send + 'a;
+
 /// One log. Its `read` hands on entries, and says once when it has handed on all that was there at the beginning.
 pub struct Source<'a> {
     /// What leads its lines.
     pub name: String,
     /// Reads it, on a thread of its own.
-    pub read: Box<dyn FnOnce(&mut Handler) -> Result<()> + Send + 'a>,
+    pub read: Box<Read<'a>>,
 }
 
 /// Takes one log's entries to where all of them come together.
@@ -175,7 +178,7 @@ mod tests {
     fn source<'a>(name: &str, entries: &'a [(&'a str, &'a str)], then: &'a [&'a str]) -> Source<'a> {
         let read = move |handler: &mut Handler| {
             let attributes = BTreeMap::new();
-            let mut give = |handler: &mut Handler, time: &str, line: &str| {
+            let give = |handler: &mut Handler, time: &str, line: &str| {
                 let entry =
                     Entry { stream: Stream::Stdout, line: line.as_bytes(), time, attributes: &attributes };
                 handler.add(&entry)
