@@ -48,6 +48,8 @@ pub struct Task {
     pub stdin: String,
     /// Where its standard output goes: a path or `binary://…`.
     pub stdout: String,
+    /// The same for standard error.
+    pub stderr: String,
 }
 
 /// How a process ended.
@@ -317,5 +319,6 @@ fn from_api(process: types::v1::Process) -> Task {
         terminal: process.terminal,
         stdin: process.stdin,
         stdout: process.stdout,
+        stderr: process.stderr,
     }
 }

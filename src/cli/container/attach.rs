@@ -1,7 +1,7 @@
 //! `attach`: join the user to a container that runs.
 
-use crate::cli::container::create;
 use crate::cli::container::session::Attached;
+use crate::cli::container::{create, foreign};
 use crate::cli::errors::EngineResult;
 use crate::cli::stream::{Ended, Join, check_terminal, join};
 use crate::cli::{Context, exit, names};
@@ -44,7 +44,8 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         }
         _ => return Err(Error::conflict("cannot attach to a stopped container, start it first")),
     }
-    let open_stdin = container.record.as_ref().is_some_and(|record| record.request.open_stdin);
+    // Whether another client's container has an input is seen at its FIFOs.
+    let open_stdin = container.record.as_ref().is_none_or(|record| record.request.open_stdin);
     let how = Join { tty: container.tty, input: open_stdin && !args.no_stdin, proxy: args.sig_proxy, detach };
     check_terminal(how.tty, how.input)?;
     to_running(&engine, &mut container, &how, cx).await
@@ -58,14 +59,7 @@ pub(super) async fn to_running(
     cx: &mut Context<'_>,
 ) -> Result<u8> {
     if container.origin != Origin::Wharfie {
-        return Err(Error::failed(format!(
-            "container {} was not made by wharfie: nobody serves its streams",
-            container.name
-        ))
-        .hint(format!(
-            "`wharfie logs -f {0}` follows its output, `wharfie exec -it {0} sh` opens a shell in it",
-            container.name
-        )));
+        return foreign::attach(engine, container, how, cx).await;
     }
     let wants = Wants { stdin: how.input, stdout: true, stderr: true };
     let mut attachment = Attachment::connect(&engine.paths.container_run(&container.id), wants).await?;

@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::cli::container::merged::{self, Handler, Look, Source};
 use crate::cli::errors::EngineResult;
+use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
 use crate::engine::Engine;
-use crate::engine::container::{Container, find, is_over};
+use crate::engine::container::{Container, find, is_over_for_good};
 use crate::error::{Error, Kind, Result};
 use crate::monitor::log::Stream;
 use crate::monitor::reader::{self, Entry, Options};
@@ -21,7 +23,8 @@ const BATCH: usize = 128 << 10;
 
 /// Flags of `logs`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie logs -f --tail 20 web\n  wharfie logs --since 10m web")]
+#[command(after_help = "Examples:\n  wharfie logs -f --tail 20 web\n  wharfie logs --since 10m web\n  \
+    wharfie logs -f web db")]
 pub struct Args {
     /// Show extra details provided to logs
     #[arg(long)]
@@ -41,16 +44,19 @@ pub struct Args {
     /// Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
-    /// A container by name or id
-    #[arg(value_name = "CONTAINER", add = names::containers())]
-    container: String,
+    /// Containers by name or id; the lines of several are led by their names
+    #[arg(required = true, value_name = "CONTAINER", add = names::containers())]
+    containers: Vec<String>,
 }
 
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let options = options(&args)?;
     let engine = cx.engine().await?;
-    let container = find(&engine, &args.container).await.told()?;
+    let [reference] = args.containers.as_slice() else {
+        return several(&engine, &args, &options, cx).await;
+    };
+    let container = find(&engine, reference).await.told()?;
     let path = log(&container)?;
     let mut printer = Printer {
         ui: cx.ui,
@@ -66,6 +72,50 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         printer.flush()?;
     }
     Ok(0)
+}
+
+/// Several logs as one. One that cannot be read does not hide the others.
+async fn several(engine: &Engine, args: &Args, options: &Options, cx: &mut Context<'_>) -> Result<u8> {
+    let mut failures = Failures::default();
+    let mut sources = Vec::new();
+    for reference in &args.containers {
+        let found = find(engine, reference).await.and_then(|container| Ok((log(&container)?, container)));
+        let (path, container) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                failures.add(cx, error)?;
+                continue;
+            }
+        };
+        let (engine, id, follow) = (engine.clone(), container.id, args.follow);
+        let read = move |handler: &mut Handler| {
+            if !follow {
+                return reader::read(&path, options, &mut |entry| handler.add(entry));
+            }
+            let mut ended = ended(engine, id)?;
+            let handler = RefCell::new(handler);
+            let mut asked = |quiet| {
+                let mut handler = handler.borrow_mut();
+                handler.caught_up();
+                handler.is_gone() || (quiet && ended())
+            };
+            reader::follow(&path, options, &mut asked, &mut |entry| handler.borrow_mut().add(entry))
+        };
+        sources.push(Source { name: container.name, read: Box::new(read) });
+    }
+    let look = Look { timestamps: args.timestamps, details: args.details };
+    for error in merged::print(cx.ui, sources, look)? {
+        failures.add(cx, error)?;
+    }
+    Ok(failures.code())
+}
+
+/// What a container writes from now on, until it ends.
+pub(super) fn follow_new(engine: &Engine, container: &Container, ui: &mut Ui) -> Result<()> {
+    let path = log(container)?;
+    let options = Options { tail: Some(0), ..Options::default() };
+    let printer = Printer { ui, timestamps: false, details: false, out: Vec::new(), err: Vec::new() };
+    follow(engine.clone(), container.id.clone(), &path, &options, printer)
 }
 
 /// Follow the log on a thread of its own: it waits for the file, and asks containerd by itself.
@@ -137,7 +187,7 @@ fn ended(engine: Engine, id: String) -> Result<impl FnMut() -> bool> {
             }
             // Without an answer the log may still grow: the user decides when it is enough.
             match &own {
-                Some(engine) => is_over(engine, &id).await,
+                Some(engine) => is_over_for_good(engine, &id).await,
                 None => false,
             }
         })

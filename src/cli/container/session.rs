@@ -32,9 +32,9 @@ impl Remote for Attached<'_> {
 
 /// A container's own process.
 #[derive(Clone, Copy)]
-struct InContainer<'a> {
-    engine: &'a Engine,
-    id: &'a str,
+pub(super) struct InContainer<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) id: &'a str,
 }
 
 struct Output<'a> {

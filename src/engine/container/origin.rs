@@ -48,7 +48,8 @@ pub(super) fn adapt(raw: containerd::Container, paths: &Paths, namespace: &str) 
     match origin {
         Origin::Wharfie => ours(&mut container, paths),
         Origin::Nerdctl => nerdctl(&mut container),
-        Origin::Cri | Origin::Other => {}
+        Origin::Cri => cri(&mut container),
+        Origin::Other => {}
     }
     if container.record.is_none() {
         let head: SpecHead = serde_json::from_slice(&container.raw.spec).unwrap_or_default();
@@ -125,9 +126,50 @@ fn ours(container: &mut Container, paths: &Paths) {
     }
 }
 
+/// What the CRI service keeps of a container, as far as it is read here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct CriRecord {
+    metadata: CriMetadata,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct CriMetadata {
+    log_path: PathBuf,
+}
+
+/// A kubelet says where the log of each container goes.
+fn cri(container: &mut Container) {
+    let kept = container.raw.extensions.get("io.cri-containerd.container.metadata");
+    container.log = kept.and_then(|kept| cri_log(&kept.value));
+}
+
+fn cri_log(json: &[u8]) -> Option<PathBuf> {
+    let kept: CriRecord = serde_json::from_slice(json).ok()?;
+    Some(kept.metadata.log_path).filter(|path| path.is_absolute())
+}
+
 /// nerdctl keeps its json-file log below its own data root, which a label names.
 fn nerdctl(container: &mut Container) {
     let Some(directory) = container.raw.labels.get("nerdctl/state-dir") else { return };
     let path = PathBuf::from(directory).join(format!("{}-json.log", container.id));
     container.log = Some(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubelets_log_is_where_its_record_says() {
+        // As containerd 1.7 writes it, but for what is not read.
+        let json = br#"{"Version":"v1","Metadata":{"ID":"6f","Name":"web_pod_default_uid_0","SandboxID":"9a",
+            "Config":{"metadata":{"name":"web"},"log_path":"web/0.log"},"ImageRef":"sha256:11",
+            "LogPath":"/var/log/pods/default_pod_uid/web/0.log","StopSignal":"SIGTERM","ProcessLabel":""}}"#;
+        assert_eq!(cri_log(json), Some("/var/log/pods/default_pod_uid/web/0.log".into()));
+        for other in [&b"{}"[..], br#"{"Metadata":{"LogPath":""}}"#, b"\x0a"] {
+            assert_eq!(cri_log(other), None);
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::model::{Container, Status};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::store::Lock;
 
 /// The exit status of the container, once it does not run. One that never ran gives 0, as docker's does.
 pub async fn wait(engine: &Engine, container: &Container) -> Result<u32> {
@@ -45,6 +46,13 @@ pub async fn is_over(engine: &Engine, id: &str) -> bool {
         Ok(container) => matches!(container.status, Status::Exited | Status::Created | Status::Dead),
         Err(error) => error.kind == crate::Kind::NotFound,
     }
+}
+
+/// [`is_over`], and no command is at work on the container either: a `restart` goes on where it stops.
+pub async fn is_over_for_good(engine: &Engine, id: &str) -> bool {
+    // Held until the answer is there, so that no restart can come to its end in between.
+    let held = Lock::try_directory(&engine.paths.container(id));
+    !matches!(held, Ok(None)) && is_over(engine, id).await
 }
 
 /// How often to look at a container that has no task to wait for.

@@ -51,3 +51,63 @@ fn the_exit_code_and_signals_are_the_containers() {
     engine.wharfie(["rm", "box"]).ok();
     engine.assert_clean();
 }
+
+#[test]
+fn containers_of_ctr_and_nerdctl() {
+    let engine = engine();
+    let image = "docker.io/library/busybox:latest";
+    // ctr leaves FIFOs behind: input and output go through them, and the exit code is the container's.
+    let script = "while read line; do echo got $line; echo warn $line >&2; done; exit 4";
+    engine.ctr(["run", "-d", image, "theirs", "sh", "-c", script]).ok();
+    let mut client = engine.call(["attach", "theirs"]).open_stdin().spawn();
+    client.send("one\n");
+    client.expect("got one\n");
+    client.send("two\n");
+    client.expect("got two\n");
+    client.close();
+    let output = client.wait();
+    assert_eq!((output.code, output.stderr.as_str()), (4, "warn one\nwarn two\n"), "{output:?}");
+    engine.wharfie(["rm", "-f", "theirs"]).ok();
+    // ctr's own, which only ctr removes.
+    engine.sh("rm -r /run/containerd/fifo/*");
+
+    // Where only a log is there it is followed, and the user is told.
+    let id = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    let directory = format!("/var/lib/nerdctl/1935db59/containers/default/{id}");
+    let log = format!("{directory}/{id}-json.log");
+    let entry = |text: &str| {
+        format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-02T03:04:05Z\"}}")
+    };
+    engine.sh(&format!("mkdir -p {directory}; echo '{}' > {log}", entry("old")));
+    let state = format!("nerdctl/state-dir={directory}");
+    engine
+        .ctr([
+            "run",
+            "-d",
+            "--null-io",
+            "--label",
+            "nerdctl/name=web",
+            "--label",
+            &state,
+            image,
+            id,
+            "sleep",
+            "1000",
+        ])
+        .ok();
+    let client = engine.call(["attach", "web"]).spawn();
+    // It listens from some moment on.
+    let writing = engine
+        .program("sh", ["-c", &format!("while sleep 0.05; do echo '{}' >> {log}; done", entry("new"))])
+        .spawn();
+    client.expect("new\n");
+    writing.signal(Signal::KILL);
+    writing.wait();
+    engine.wharfie(["kill", "web"]).ok();
+    let output = client.wait();
+    assert!(output.stderr.contains("its log is followed, input is not possible"), "{output:?}");
+    assert!(!output.stdout.contains("old") && output.code == 137, "{output:?}");
+    engine.wharfie(["rm", "-f", "web"]).ok();
+    engine.sh("rm -r /var/lib/nerdctl");
+    engine.assert_clean();
+}

@@ -137,3 +137,74 @@ fn rotation_and_following() {
     assert_eq!(following.wait().code, 0, "removed");
     engine.assert_clean();
 }
+
+#[test]
+fn several_as_one() {
+    let engine = engine();
+    let script = "mkfifo /go; exec 3<>/go; while read line <&3; do echo $line; done";
+    for name in ["first", "second"] {
+        engine.wharfie(["run", "-d", "--name", name, BUSYBOX, "sh", "-c", script]).ok();
+        engine.sh(&format!("until wharfie exec {name} test -p /go; do sleep 0.02; done"));
+    }
+    let say = |name: &str, text: &str| {
+        engine.wharfie(["exec", name, "sh", "-c", &format!("echo {text} > /go")]).ok();
+        engine.sh(&format!("until wharfie logs {name} | grep -q {text}; do sleep 0.02; done"));
+    };
+    say("first", "one");
+    say("second", "two");
+    say("first", "three");
+    // In the order of time, each line led by its name; one alone stays as it is.
+    let merged = "first  | one\nsecond | two\nfirst  | three";
+    assert_eq!(engine.wharfie(["logs", "first", "second"]).ok(), merged);
+    assert_eq!(engine.wharfie(["logs", "first"]).ok(), "one\nthree");
+    assert_eq!(engine.wharfie(["logs", "-n", "1", "first", "second"]).ok(), "second | two\nfirst  | three");
+    let some = engine.wharfie(["logs", "first", "nobody", "second"]);
+    assert!(some.fails(1).contains("No such container: nobody"), "{some:?}");
+    assert_eq!(some.stdout.trim_end(), merged);
+
+    let following = engine.call(["logs", "-f", "first", "second"]).spawn();
+    following.expect("first  | three\n");
+    say("second", "four");
+    following.expect("second | four\n");
+    engine.wharfie(["stop", "-t", "0", "first"]).ok();
+    say("second", "five");
+    following.expect("second | five\n");
+    engine.wharfie(["stop", "-t", "0", "second"]).ok();
+    assert_eq!(following.wait().code, 0);
+    let mut coloured = engine.terminal(["logs", "first", "second"]);
+    coloured.expect("\u{1b}[36mfirst  | \u{1b}[0mone");
+    assert_eq!(coloured.wait(), 0);
+    engine.wharfie(["rm", "first", "second"]).ok();
+    engine.assert_clean();
+}
+
+#[test]
+fn following_goes_on_over_a_restart_and_details_are_shown() {
+    let engine = engine();
+    let flags = [
+        "--log-opt",
+        "labels=app",
+        "--log-opt",
+        "env=A",
+        "--log-opt",
+        "tag={{.Name}}",
+        "-l",
+        "app=x y",
+        "-e",
+        "A=1",
+    ];
+    sleeper(&engine, &[&["--name", "quiet"], &flags[..]].concat());
+    let script = "echo started; trap 'exit 0' TERM; while :; do sleep 0.05; done";
+    engine
+        .wharfie([&["run", "-d", "--name", "box"], &flags[..], &[BUSYBOX, "sh", "-c", script]].concat())
+        .ok();
+    let following = engine.call(["logs", "-f", "box"]).spawn();
+    following.expect("started\n");
+    engine.wharfie(["restart", "box"]).ok();
+    following.expect("started\nstarted\n");
+    engine.wharfie(["stop", "box"]).ok();
+    assert_eq!(following.wait().ok(), "started\nstarted");
+    assert_eq!(engine.wharfie(["logs", "--details", "-n", "1", "box"]).ok(), "A=1,app=x+y,tag=box started");
+    engine.wharfie(["rm", "-f", "box", "quiet"]).ok();
+    engine.assert_clean();
+}
