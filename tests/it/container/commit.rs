@@ -24,6 +24,18 @@ fn settings_and_history() {
     );
     assert_eq!(plain["Cmd"], serde_json::json!(["sh", "-c", "exit 0"]));
     assert_eq!((&plain["StopSignal"], plain["ExposedPorts"]["81/tcp"].is_object()), (&"INT".into(), true));
+    let events = engine.wharfie([
+        "events",
+        "--since",
+        "1h",
+        "--until",
+        "0s",
+        "-f",
+        "event=commit",
+        "--format",
+        "{{.Actor.Attributes.imageID}}",
+    ]);
+    assert_eq!(events.ok(), id.ok());
     let changes = [
         "ENV B=2",
         "ENTRYPOINT [\"/bin/echo\"]",
