@@ -180,7 +180,7 @@ fn check_port(port: &str) -> Result<()> {
     if valid && matches!(protocol, "tcp" | "udp" | "sctp") {
         return Ok(());
     }
-    Err(Error::usage(format!("invalid containerPort: {port}")))
+    Err(Error::usage(format!("Invalid containerPort: {range}")))
 }
 
 fn workdir(config: &mut Map<String, Value>, path: &str) {

@@ -26,6 +26,10 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     }
     let path = output.map(|path| cx.environment.directory.join(path));
     if let Some(path) = &path {
+        if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+            let why = format!("stat {}: no such file or directory", parent.display());
+            return Err(Error::failed(format!("failed to export container: invalid output path: {why}")));
+        }
         check(path).map_err(|why| {
             Error::failed(format!("failed to export container: invalid output path: {why}"))
         })?;

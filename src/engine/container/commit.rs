@@ -8,8 +8,8 @@ use super::image_view::ImageView;
 use super::inspect::inspect;
 use super::model::{Container, Status};
 use crate::containerd::Mount;
-use crate::engine::Engine;
 use crate::engine::image::{Commit, Description, Format, ResolvedImage, every, resolve};
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::image::change;
 use crate::registry::Reference;
@@ -92,7 +92,12 @@ pub async fn commit(engine: &Engine, container: &Container, request: CommitReque
                 reference: request.reference,
                 format: request.format,
             };
-            commit.image(engine, base.as_ref(), layer, description).await
+            let named = description.reference.as_ref().map(Reference::familiar).unwrap_or_default();
+            let comment = description.message.clone();
+            let id = commit.image(engine, base.as_ref(), layer, description).await?;
+            let event = event::of_container(container, "commit");
+            engine.note(&[event.with("comment", comment).with("imageID", &id).with("imageRef", named)]);
+            Ok(id)
         }
         Err(error) => {
             commit.abandon().await;

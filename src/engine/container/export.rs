@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::model::Container;
 use super::view::{self, Wanted};
-use crate::engine::Engine;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::image::archive::TreeWriter;
 use crate::sys::tree::{Start, walk};
@@ -21,5 +21,7 @@ pub async fn export(
     let place = place.ok_or_else(|| Error::not_found("the root file system is gone"))?;
     let mut writer = TreeWriter::new(output);
     walk(place, &Start { name: "".into(), shown: "/".into() }, &mut writer)?;
-    writer.finish()
+    writer.finish()?;
+    engine.note(&[event::of_container(container, "export")]);
+    Ok(())
 }

@@ -8,6 +8,7 @@ use super::Engine;
 use super::container::{Container, Origin};
 use crate::journal::{Event, Journal, Kind};
 use crate::net::Connection;
+use crate::oci::request::MountKind;
 
 pub use filter::Filters;
 pub use stream::{Events, Query, events};
@@ -67,7 +68,7 @@ pub(super) fn of_networks<'a>(
 pub(super) fn of_mounts(container: &Container, mount: bool) -> Vec<Event> {
     let mounts = container.record.iter().flat_map(|record| &record.mounts);
     mounts
-        .filter(|volume| !volume.name.is_empty())
+        .filter(|volume| volume.kind == MountKind::Volume && !volume.name.is_empty())
         .map(|volume| {
             let event = of_volume(if mount { "mount" } else { "unmount" }, &volume.name)
                 .with("container", &container.id);

@@ -24,6 +24,20 @@ fn settings_and_history() {
     );
     assert_eq!(plain["Cmd"], serde_json::json!(["sh", "-c", "exit 0"]));
     assert_eq!((&plain["StopSignal"], plain["ExposedPorts"]["81/tcp"].is_object()), (&"INT".into(), true));
+    let now = engine.sh("date +%s.%N");
+    let format = "{{.Actor.Attributes.imageID}}";
+    let events = engine.wharfie([
+        "events",
+        "--since",
+        "1h",
+        "--until",
+        now.trim(),
+        "-f",
+        "event=commit",
+        "--format",
+        format,
+    ]);
+    assert_eq!(events.ok(), id.ok());
     let changes = [
         "ENV B=2",
         "ENTRYPOINT [\"/bin/echo\"]",
@@ -62,7 +76,7 @@ fn settings_and_history() {
             vec!["commit", "-c", "RUN x", "cc"],
             "Error response from daemon: run is not a valid change command",
         ),
-        (vec!["commit", "-c", "EXPOSE x", "cc"], "Error response from daemon: invalid containerPort: x"),
+        (vec!["commit", "-c", "EXPOSE x", "cc"], "Error response from daemon: Invalid containerPort: x"),
         (vec!["commit", "nope"], "Error response from daemon: No such container: nope"),
     ] {
         let output = engine.wharfie(line);

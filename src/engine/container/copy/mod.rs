@@ -16,10 +16,11 @@ use super::image_view::ImageView;
 use super::model::Container;
 use super::spec;
 use super::view::{self, Opened, Wanted};
-use crate::engine::Engine;
 use crate::engine::image::ResolvedImage;
+use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::image::archive::{Counted, TreeWriter, read_tree};
+use crate::journal::Event;
 use crate::sys::mount::{self, Access};
 use crate::sys::tree::{Body, Entry, Links, Owner, Put, Sink, Start, walk};
 use crate::sys::view::{Forbidden, View};
@@ -78,6 +79,7 @@ pub async fn read(
     let (view, snapshot, what) = match whose {
         Whose::Container(mut container) => {
             let opened = view::open(engine, &mut container, Wanted::Files).await?;
+            engine.note(&[event::of_container(&container, "archive-path")]);
             (opened.view, None, "container")
         }
         Whose::Image(image) => {
@@ -172,6 +174,8 @@ pub struct Writing {
     opened: Opened,
     end: End,
     typed: String,
+    /// Told when something was put there.
+    event: (Engine, Event),
 }
 
 /// Open `path` of `container` (called `typed` by the user), to be copied to. Nothing need be there yet.
@@ -182,7 +186,8 @@ pub async fn write(
 ) -> Result<Writing> {
     let opened = view::open(engine, container, Wanted::Writable).await?;
     let end = destination(&opened.view, (typed, path))?;
-    Ok(Writing { opened, end, typed: typed.to_owned() })
+    let event = (engine.clone(), event::of_container(container, "extract-to-dir"));
+    Ok(Writing { opened, end, typed: typed.to_owned(), event })
 }
 
 /// What is at the destination; a link there leads to the destination.
@@ -252,6 +257,7 @@ impl Writing {
             return Err(if counted.sink.failed { Fault::There(error) } else { Fault::Here(error) });
         }
         counted.sink.put.finish().map_err(Fault::There)?;
+        self.event.0.note(&[self.event.1]);
         Ok(Copied { bytes: counted.bytes, skipped: Vec::new() })
     }
 
@@ -259,7 +265,9 @@ impl Writing {
     pub fn extract(self, input: impl Read) -> Result<()> {
         let mut put = self.put(&self.end.path)?;
         read_tree(input, &mut put)?;
-        put.finish().map(drop)
+        put.finish()?;
+        self.event.0.note(&[self.event.1]);
+        Ok(())
     }
 
     /// Into `directory`, which must be there and writable.
