@@ -10,13 +10,13 @@ mod foreign;
 mod globals;
 mod hidden;
 mod image;
-#[cfg(test)]
-mod inventory;
 mod names;
 mod namespace;
 mod prune;
 mod stream;
 mod system;
+#[cfg(test)]
+mod tests;
 mod unbuilt;
 mod whole_file;
 

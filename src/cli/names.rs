@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 
 use crate::config::Config;
 use crate::engine::container::{Container, Origin};
@@ -49,6 +49,53 @@ pub(super) fn stopped_containers() -> ArgValueCompleter {
 /// Images by name.
 pub(super) fn images() -> ArgValueCompleter {
     ArgValueCompleter::new(|word: &OsStr| ask(word, of_images))
+}
+
+/// What `--network` takes: networks, the modes, and containers whose network is shared.
+pub(super) fn networks() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        let text = word.to_str().unwrap_or_default();
+        // Containers are asked for only where one is meant.
+        if text.starts_with("container:") {
+            return ask(word, async |engine| shared(engine).await);
+        }
+        let mut found = ask(word, async |engine| {
+            let networks = engine.networks.list()?;
+            Ok(networks.into_iter().map(|network| CompletionCandidate::new(network.name)).collect())
+        });
+        let modes =
+            ["bridge", "host", "none", "container:"].into_iter().filter(|mode| mode.starts_with(text));
+        for mode in modes {
+            if found.iter().all(|known| known.get_value() != mode) {
+                found.push(CompletionCandidate::new(mode));
+            }
+        }
+        found
+    })
+}
+
+/// `container:NAME` of what runs: for namespaces that are shared.
+pub(super) fn shared_containers() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| ask(word, async |engine| shared(engine).await))
+}
+
+async fn shared(engine: &Engine) -> Result<Vec<CompletionCandidate>> {
+    let found = of_containers(engine, |container| container.status.is_alive()).await?;
+    Ok(found.into_iter().map(|one| one.add_prefix("container:")).collect())
+}
+
+/// What `-v` takes: volumes, or a path of this machine.
+pub(super) fn volumes() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        let text = word.to_str().unwrap_or_default();
+        if text.starts_with(['/', '.', '~']) && !text.contains(':') {
+            return PathCompleter::any().complete(word);
+        }
+        ask(word, async |engine| {
+            let names = crate::engine::volume::names(engine)?;
+            Ok(names.into_iter().map(|name| CompletionCandidate::new(format!("{name}:"))).collect())
+        })
+    })
 }
 
 /// Containers and images.

@@ -25,6 +25,14 @@ pub struct PruneArgs {
 }
 
 impl PruneArgs {
+    /// With the filters that docker's config.json asks for at every prune. What the command line says against
+    /// them wins.
+    pub fn with_configured(mut self, cx: &mut Context<'_>) -> Result<Self> {
+        let configured = cx.docker_file()?.prune_filters;
+        self.filter.extend(beside(&self.filter, configured));
+        Ok(self)
+    }
+
     /// The filters, as docker reads them; `known` are the keys that this kind of thing has.
     ///
     /// # Errors
@@ -74,6 +82,18 @@ impl PruneArgs {
     }
 }
 
+/// Those of the configured filters that the given ones do not contradict.
+fn beside(given: &[String], configured: Vec<String>) -> Vec<String> {
+    let has = |wanted: &str| given.iter().any(|text| text == wanted);
+    let stays = |text: &String| match text.split_once('=') {
+        Some(("label", value)) => !has(&format!("label!={value}")),
+        Some(("label!", value)) => !has(&format!("label={value}")),
+        Some(("until", _)) => !given.iter().any(|text| text.starts_with("until=")),
+        _ => true,
+    };
+    configured.into_iter().filter(stays).collect()
+}
+
 /// `Deleted Containers:` and a line each; nothing for nothing.
 pub fn paragraph(title: &str, lines: &[String], cx: &mut Context<'_>) -> Result<()> {
     if lines.is_empty() {
@@ -93,6 +113,19 @@ pub fn total(bytes: u64, dry_run: bool, cx: &mut Context<'_>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let file = texts(&["label!=keep", "label=a", "until=24h"]);
+        for (given, expected) in [
+            (&[][..], &["label!=keep", "label=a", "until=24h"][..]),
+            (&["label=keep", "until=1h"], &["label=a"]),
+            (&["label!=a"], &["label!=keep", "until=24h"]),
+        ] {
+            assert_eq!(beside(&texts(given), file.clone()), texts(expected), "{given:?}");
+        }
+    }
 
     #[test]
     fn filters_are_dockers() {

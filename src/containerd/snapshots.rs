@@ -77,12 +77,18 @@ impl Client {
     }
 
     /// A new read-only look `key` at the committed snapshot `parent`.
-    pub async fn view_snapshot(&self, snapshotter: &str, key: &str, parent: &str) -> Result<Vec<Mount>> {
+    pub async fn view_snapshot(
+        &self,
+        snapshotter: &str,
+        key: &str,
+        parent: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<Vec<Mount>> {
         let request = self.request(api::ViewSnapshotRequest {
             snapshotter: snapshotter.into(),
             key: key.into(),
             parent: parent.into(),
-            labels: HashMap::new(),
+            labels,
         });
         Ok(mounts(self.snapshots_api().view(request).await?.into_inner().mounts))
     }

@@ -28,6 +28,23 @@ pub struct Volume {
     pub created_at: Option<Timestamp>,
 }
 
+/// The names of the volumes of this namespace, in their order. Half-made ones are none.
+///
+/// # Errors
+/// A directory that cannot be read.
+pub fn names(engine: &Engine) -> Result<Vec<String>> {
+    let directory = engine.paths.volumes();
+    let entries = match std::fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(Error::io("read", &directory, cause)),
+    };
+    let named = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = named.filter(|name| data(engine, name).is_dir()).collect();
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// The directory of a volume's content.
 pub fn data(engine: &Engine, name: &str) -> PathBuf {
     engine.paths.volumes().join(name).join("_data")

@@ -191,7 +191,10 @@ mod tests {
     fn a_range_gives_its_first_free_port() {
         let range = Publish { host_port_last: Some(41_002), ..wish(Some("127.0.0.1"), Some(41_000)) };
         let taken = [published("0.0.0.0", 41_000)];
-        assert_eq!(choose(&[range.clone()], &taken, (true, false)).unwrap().ports[0].host_port, 41_001);
+        assert_eq!(
+            choose(std::slice::from_ref(&range), &taken, (true, false)).unwrap().ports[0].host_port,
+            41_001
+        );
         let twice = choose(&[range.clone(), range.clone()], &taken, (true, false)).unwrap();
         assert_eq!(twice.ports[1].host_port, 41_002);
         let three = [range.clone(), range.clone(), range];

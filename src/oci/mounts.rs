@@ -54,8 +54,21 @@ const PROPAGATIONS: [&str; 6] = ["private", "rprivate", "shared", "rshared", "sl
 pub struct ResolvedMount {
     /// What was asked for.
     pub request: MountRequest,
-    /// The path on the host of a bind, a volume or an image's content; None for tmpfs.
+    /// The path on the host of a bind or a volume; None for tmpfs.
     pub source: Option<PathBuf>,
+    /// How an image's content is mounted.
+    pub image: Option<ImageMount>,
+}
+
+/// How the content of an image is mounted: as its snapshotter says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageMount {
+    /// `overlay` or `bind`.
+    pub kind: String,
+    /// What is mounted.
+    pub source: PathBuf,
+    /// `lowerdir=…`, `ro`, …
+    pub options: Vec<String>,
 }
 
 /// The files that are mounted over the image's, where there are such.
@@ -215,6 +228,16 @@ fn of_user(mount: &ResolvedMount, input: &SpecInput) -> Result<Mount> {
             MountBuilder::default().destination(target).typ("tmpfs").source("tmpfs").options(options).build(),
         );
     }
+    if let Some(image) = &mount.image {
+        return built(
+            MountBuilder::default()
+                .destination(target)
+                .typ(image.kind.as_str())
+                .source(image.source.as_path())
+                .options(image.options.clone())
+                .build(),
+        );
+    }
     let source = mount.source.as_deref().ok_or_else(|| {
         Error::failed(format!("mount {target}: its source {:?} was not looked up", request.source))
     })?;
@@ -262,7 +285,7 @@ mod tests {
     fn bind_of(source: &str, target: &str) -> ResolvedMount {
         let request =
             MountRequest { source: source.into(), target: target.into(), ..MountRequest::default() };
-        ResolvedMount { request, source: Some(source.into()) }
+        ResolvedMount { request, source: Some(source.into()), image: None }
     }
 
     fn tmpfs_of(target: &str, options: &[&str]) -> ResolvedMount {
@@ -273,7 +296,7 @@ mod tests {
             tmpfs_options,
             ..MountRequest::default()
         };
-        ResolvedMount { request, source: None }
+        ResolvedMount { request, source: None, image: None }
     }
 
     #[test]

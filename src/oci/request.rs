@@ -16,6 +16,8 @@ pub use super::health::HealthCheck;
 pub struct ContainerRequest {
     /// The image as the user wrote it (`busybox`), kept for `ps` and `inspect`.
     pub image: String,
+    /// `--rootfs`: `image` is the absolute path of a directory of this machine, which is the root file system.
+    pub rootfs: bool,
     /// `os/arch[/variant]` when the user chose one.
     pub platform: Option<String>,
     /// The name without a slash; made up when the user gave none.
@@ -176,6 +178,8 @@ pub struct MountRequest {
     pub target: String,
     /// Mounted read-only.
     pub read_only: bool,
+    /// Written as `--mount`, not as `-v` or `--tmpfs`.
+    pub by_mount: bool,
     /// Whether a missing bind source is made (`-v`) or is an error (`--mount`).
     pub create_source: bool,
     /// `rprivate`, `rshared`, …

@@ -92,7 +92,12 @@ pub fn resolve(
         (None, None) => {}
     }
     for added in group_add {
-        supplementary.push(find_group(groups, &Wanted::parse(added)?)?);
+        // docker's own spelling of this one.
+        let capital = |error: Error| Error {
+            message: error.message.replacen("unable to find", "Unable to find", 1),
+            ..error
+        };
+        supplementary.push(find_group(groups, &Wanted::parse(added)?).map_err(capital)?);
     }
     let mut seen = HashSet::new();
     let every = std::iter::once(resolved.gid).chain(supplementary);
@@ -109,7 +114,7 @@ fn find_group(groups: &[u8], wanted: &Wanted) -> Result<u32> {
         (Some(line), _) => in_range(line.gid),
         (None, Wanted::Number(gid)) => Ok(*gid),
         (None, Wanted::Name(name)) => {
-            Err(Error::failed(format!("Unable to find group {name}: no matching entries in group file"))
+            Err(Error::failed(format!("unable to find group {name}: no matching entries in group file"))
                 .hint("name a group of the image's /etc/group, or a number"))
         }
     }
@@ -252,11 +257,11 @@ huge:x:99999999999:other
         for (wanted, message) in [
             ("nobody", "unable to find user nobody: no matching entries in passwd file"),
             ("nobody:docker", "unable to find user nobody: no matching entries in passwd file"),
-            ("app:none", "Unable to find group none: no matching entries in group file"),
+            ("app:none", "unable to find group none: no matching entries in group file"),
             ("words", "unable to find user words: no matching entries in passwd file"),
             ("broken", "unable to find user broken: no matching entries in passwd file"),
             ("empty", "unable to find user empty: no matching entries in passwd file"),
-            ("app:bad", "Unable to find group bad: no matching entries in group file"),
+            ("app:bad", "unable to find group bad: no matching entries in group file"),
             ("2147483648", range),
             ("-1", range),
             ("99999999999999999999999", range),

@@ -3,9 +3,9 @@
 
 use serde_json::{Map, Value};
 
-use super::template::{Error as TemplateError, Fields, Methods, Options, Shape, Template, Val};
+use super::template::{Fields, Methods, Options, Shape, Template, Val};
 use super::{Ui, table};
-use crate::Result;
+use crate::{Error, Result};
 
 /// A named column of a row type `T`.
 pub struct Column<T> {
@@ -105,11 +105,11 @@ impl<T> Format<T> {
 
     fn template(text: &str, table: bool, listing: &Listing<T>) -> Result<Form> {
         let text = text.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
-        let template = Template::parse(&text).map_err(TemplateError::of_parsing)?;
+        let template = Template::parse(&text)?;
         let known = |name: &str| listing.position(name).is_some() || listing.method(name).is_some();
         template
             .check_fields(listing.type_name, known)
-            .map_err(|error| error.of_execution().hint(listing.known()))?;
+            .map_err(|error| Error::from(error).hint(listing.known()))?;
         let shape = Shape::record(listing.type_name, listing.columns.iter().map(|column| column.name));
         let fields = template.fields();
         Ok(Form::Template { template, table, shape, fields })
@@ -168,7 +168,7 @@ impl<T> Format<T> {
                 let entries = self.values(row, |name| fields.uses(name));
                 let methods = RowMethods { listing: &self.listing, row, entries: &entries };
                 let data = Val::record(&entries, shape, &methods);
-                template.execute(data, Options::default(), out).map_err(TemplateError::of_execution)?;
+                template.execute(data, Options::default(), out)?;
             }
         }
         Ok(())
@@ -344,18 +344,18 @@ mod tests {
         for (format, message) in [
             (
                 "{{.Nope}}",
-                "failed to execute template: template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *formatter.ContainerContext",
+                "template parsing error: template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *formatter.ContainerContext",
             ),
             (
                 "table {{if .ID}}{{.Nope}}{{end}}",
-                "failed to execute template: template: :1:12: executing \"\" at <.Nope>: can't evaluate field Nope in type *formatter.ContainerContext",
+                "template parsing error: template: :1:12: executing \"\" at <.Nope>: can't evaluate field Nope in type *formatter.ContainerContext",
             ),
             (
                 "{{range split .ID \"\"}}{{$.No}}{{end}}",
-                "failed to execute template: template: :1:25: executing \"\" at <$.No>: can't evaluate field No in type *formatter.ContainerContext",
+                "template parsing error: template: :1:25: executing \"\" at <$.No>: can't evaluate field No in type *formatter.ContainerContext",
             ),
-            ("{{.ID", "failed to parse template: template: :1: unclosed action"),
-            ("{{.ID | nope}}", "failed to parse template: template: :1: function \"nope\" not defined"),
+            ("{{.ID", "template parsing error: template: :1: unclosed action"),
+            ("{{.ID | nope}}", "template parsing error: template: :1: function \"nope\" not defined"),
         ] {
             assert_eq!(show(Some(format), false, &[]), Err(message.to_string()));
         }

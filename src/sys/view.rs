@@ -5,8 +5,9 @@
 //! and it can change both while we read. Here every mount is a clone made from this machine's side, so the
 //! container can exchange files but no mounts. Paths are resolved by the kernel within the root
 //! (`RESOLVE_IN_ROOT`, no magic links), with links as the container would follow them: a link exchanged in the
-//! right moment (CVE-2018-15664) leads to another file of the same container. No process ever has this root or
-//! namespace as its own: nothing of it is executed, loaded or asked for names (CVE-2019-14271).
+//! right moment (CVE-2018-15664) leads to another file of the same container. The thread that puts it together
+//! ends before anything is read, and no process has this root as its own: nothing of it is executed, loaded or
+//! asked for names (CVE-2019-14271).
 
 #![expect(unsafe_code, reason = "rustix has no mount_setattr, and no safe form of unshare; see SAFETY")]
 
@@ -105,6 +106,7 @@ impl View {
                     if read_only {
                         set_one(&root, Attributes { set: READ_ONLY, ..Attributes::default() })?;
                     }
+                    leave_the_rest(&root);
                     Ok(Self { root, _namespace: Some(namespace) })
                 })
                 .join()
@@ -130,13 +132,6 @@ impl View {
         within(&self.root, Path::new("/"), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC)
     }
 
-    /// The absolute path of a place in this view.
-    pub fn path_of(&self, place: &Place) -> rustix::io::Result<PathBuf> {
-        // Within a mount namespace that this process is not in, the kernel shows paths from its root.
-        let link = rustix::fs::readlink(format!("/proc/self/fd/{}", place.as_raw_fd()), Vec::new())?;
-        Ok(PathBuf::from(std::ffi::OsString::from(String::from_utf8_lossy(link.to_bytes()).into_owned())))
-    }
-
     /// Whether a place cannot be written to: None when it can, otherwise whether it is a bind that forbids it.
     pub fn forbids_writing(&self, place: &Place) -> rustix::io::Result<Option<Forbidden>> {
         if !rustix::fs::fstatvfs(place)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
@@ -148,6 +143,17 @@ impl View {
         let own = mount(place)? == mount(&self.root)?;
         Ok(Some(if own { Forbidden::Root } else { Forbidden::Bind }))
     }
+}
+
+/// Whether something is mounted at `path`.
+pub fn is_mount_point(path: &Path) -> bool {
+    let mount = |path: &Path| {
+        rustix::fs::statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID)
+            .map(|data| data.stx_mnt_id)
+            .ok()
+    };
+    let (here, above) = (mount(path), path.parent().and_then(mount));
+    here.is_some() && here != above
 }
 
 /// What forbids writing.
@@ -166,6 +172,15 @@ fn own_namespace() -> rustix::io::Result<OwnedFd> {
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?;
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
     rustix::fs::open("/proc/thread-self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Lets go of this namespace's copies of the machine's other mounts, which would keep them busy for as long as
+/// the view is there. Where the machine's root cannot be left, they stay.
+fn leave_the_rest(root: &OwnedFd) {
+    let left = rustix::process::fchdir(root).and_then(|()| rustix::process::pivot_root(".", "."));
+    if left.is_ok() {
+        let _ = rustix::mount::unmount(".", rustix::mount::UnmountFlags::DETACH);
+    }
 }
 
 fn attach(root: &OwnedFd, bind: Bind, make_places: bool) -> rustix::io::Result<()> {

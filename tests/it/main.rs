@@ -16,6 +16,7 @@ mod container;
 mod cri;
 mod engine;
 mod faults;
+mod fields;
 mod filter;
 mod harness;
 mod hostile;

@@ -181,7 +181,9 @@ impl ContainerArgs {
         self.health.apply(&mut request)?;
         self.network.apply(&mut request)?;
         conflicts(&request)?;
-        name::image(&request.image).map_err(Error::usage)?;
+        if !request.rootfs {
+            name::image(&request.image).map_err(Error::usage)?;
+        }
         Ok(request)
     }
 }

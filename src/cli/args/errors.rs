@@ -63,6 +63,8 @@ pub fn translate(error: &clap::Error, root: &Command, arguments: &[OsString]) ->
         _ => None,
     };
     let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+    // A global flag may stand before the verb.
+    let flag = find(command, argument).or_else(|| find(root, argument));
     let translated = match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with("--") => {
             let flag = argument.split('=').next().unwrap_or(argument);
@@ -86,11 +88,11 @@ pub fn translate(error: &clap::Error, root: &Command, arguments: &[OsString]) ->
         ErrorKind::MissingSubcommand => Error::failed(format!("{path}: a command is missing")),
         // clap knows a missing value as an empty invalid one; a value that is there and empty fails validation.
         ErrorKind::InvalidValue if context(ContextKind::InvalidValue).is_none_or(str::is_empty) => {
-            needs_argument(find(command, argument), arguments)
+            needs_argument(flag, arguments)
         }
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let value = context(ContextKind::InvalidValue).unwrap_or_default();
-            let name = find(command, argument).map_or_else(|| argument.to_owned(), name_of);
+            let name = flag.map_or_else(|| argument.to_owned(), name_of);
             invalid(value, &name, cause(error))
         }
         ErrorKind::InvalidUtf8 => Error::usage("an argument is not valid UTF-8"),

@@ -97,16 +97,22 @@ impl LifecycleArgs {
             ));
         }
         let restart = self.restart.as_deref().unwrap_or_default();
-        let restarts = restart::policy(restart).map_or(true, |policy| policy != RestartPolicy::No);
+        let restarts = !restart::policy(restart).is_ok_and(|policy| policy == RestartPolicy::No);
         request.auto_remove = self.rm;
         if self.rm && restarts {
             return Err(Error::usage("conflicting options: cannot specify both --restart and --rm"));
         }
-        request.restart = restart::policy(restart).map_err(refused)?;
+        // What is no policy at all the command sees; which ones there are the daemon knows.
+        request.restart =
+            restart::policy(restart).map_err(|cause| match cause.contains("policy format") {
+                true => Error::usage(cause),
+                false => refused(cause),
+            })?;
         request.platform =
             given(self.platform).or_else(|| given((environment.variable)("DOCKER_DEFAULT_PLATFORM")));
         if let Some(platform) = &request.platform {
-            name::platform(platform).map_err(Error::usage)?;
+            name::platform(platform)
+                .map_err(|cause| Error::usage(format!("error parsing specified platform: {cause}")))?;
         }
         Ok(())
     }

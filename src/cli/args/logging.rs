@@ -5,8 +5,8 @@ use clap::Args;
 use super::errors::refused;
 use super::parse::keyvalue;
 use super::process::given;
-use crate::{Error, Result};
 use crate::oci::request::ContainerRequest;
+use crate::{Error, Result};
 
 /// `--log-driver` and `--log-opt`.
 #[derive(Debug, Clone, Default, Args)]

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::Environment;
 use super::errors::{invalid, parse_one, refused, unsupported};
-use super::parse::{mount, number, size, tmpfs, volume};
+use super::parse::{mount, number, path, size, tmpfs, volume};
 use crate::oci::request::{ContainerRequest, MountKind, MountRequest};
 use crate::{Error, Result};
 
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[command(next_help_heading = "Mounts")]
 pub struct MountArgs {
     /// Bind mount a volume
-    #[arg(short, long, value_name = "list")]
+    #[arg(short, long, value_name = "list", add = crate::cli::names::volumes())]
     pub volume: Vec<String>,
     /// Attach a filesystem mount to the container
     #[arg(long, value_name = "mount")]
@@ -22,7 +22,7 @@ pub struct MountArgs {
     #[arg(long, value_name = "list")]
     pub tmpfs: Vec<String>,
     /// Mount volumes from the specified container(s)
-    #[arg(long, value_name = "list")]
+    #[arg(long, value_name = "list", add = crate::cli::names::containers())]
     pub volumes_from: Vec<String>,
     /// Optional volume driver for the container
     #[arg(long, value_name = "string")]
@@ -33,6 +33,9 @@ pub struct MountArgs {
     /// Mount the container's root filesystem as read only
     #[arg(long)]
     pub read_only: bool,
+    /// The first argument is not an image but the path of a directory, used as the root file system
+    #[arg(long)]
+    pub rootfs: bool,
     /// Size of /dev/shm
     #[arg(long, value_name = "bytes")]
     pub shm_size: Option<String>,
@@ -67,7 +70,7 @@ impl MountArgs {
             {
                 return Err(unsupported(&format!("--mount volume-driver={driver}"), NO_DRIVERS));
             }
-            request.mounts.push(mount);
+            request.mounts.push(MountRequest { by_mount: true, ..mount });
         }
         for text in &self.tmpfs {
             request.mounts.push(tmpfs::tmpfs(text).map_err(refused)?);
@@ -83,6 +86,10 @@ impl MountArgs {
         }
         for text in &self.volumes_from {
             volume::check_volumes_from(text).map_err(refused)?;
+        }
+        if self.rootfs {
+            request.rootfs = true;
+            request.image = path::absolute(&request.image, directory);
         }
         request.volumes_from = self.volumes_from;
         request.read_only = self.read_only;

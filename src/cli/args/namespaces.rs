@@ -13,10 +13,10 @@ use crate::{Error, Result};
 #[command(next_help_heading = "Namespaces and runtime")]
 pub struct NamespaceArgs {
     /// PID namespace to use
-    #[arg(long, value_name = "string")]
+    #[arg(long, value_name = "string", add = crate::cli::names::shared_containers())]
     pub pid: Option<String>,
     /// IPC mode to use
-    #[arg(long, value_name = "string")]
+    #[arg(long, value_name = "string", add = crate::cli::names::shared_containers())]
     pub ipc: Option<String>,
     /// UTS namespace to use
     #[arg(long, value_name = "string")]

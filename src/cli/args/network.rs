@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
     /// Connect a container to a network
-    #[arg(long, alias = "net", value_name = "network")]
+    #[arg(long, alias = "net", value_name = "network", add = crate::cli::names::networks())]
     pub network: Vec<String>,
     /// Add network-scoped alias for the container
     #[arg(long, alias = "net-alias", value_name = "list")]
@@ -40,7 +40,7 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "list")]
     pub dns_search: Vec<String>,
     /// Add link to another container
-    #[arg(long, value_name = "list")]
+    #[arg(long, value_name = "list", add = crate::cli::names::running_containers())]
     pub link: Vec<String>,
     /// Container IPv4/IPv6 link-local addresses
     #[arg(long, value_name = "list")]

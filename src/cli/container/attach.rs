@@ -1,7 +1,7 @@
 //! `attach`: join the user to a container that runs.
 
-use crate::cli::container::{create, foreign};
 use crate::cli::container::session::Attached;
+use crate::cli::container::{create, foreign};
 use crate::cli::errors::EngineResult;
 use crate::cli::stream::{Ended, Join, check_terminal, join};
 use crate::cli::{Context, exit, names};

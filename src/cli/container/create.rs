@@ -136,10 +136,15 @@ pub(super) async fn make(
     connect: bool,
 ) -> Result<Created> {
     let platform = request.platform.as_deref().map(image::platform).transpose()?;
-    let bars = Bars::new(cx.ui, extras.quiet);
-    let found = image::ensure(engine, &request.image, platform.as_ref(), extras.pull, &bars).await;
-    bars.finish();
-    let created = container::create(engine, request, &found?, connect).await.map_err(errors::of_request)?;
+    let image = if request.rootfs {
+        image::ResolvedImage::of_directory()?
+    } else {
+        let bars = Bars::new(cx.ui, extras.quiet);
+        let found = image::ensure(engine, &request.image, platform.as_ref(), extras.pull, &bars).await;
+        bars.finish();
+        found?
+    };
+    let created = container::create(engine, request, &image, connect).await.map_err(errors::of_request)?;
     for warning in &created.warnings {
         cx.ui.warn(warning)?;
     }

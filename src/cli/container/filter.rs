@@ -4,6 +4,7 @@ use crate::cli::args::parse::number;
 use crate::engine::container::{Container, Status, health};
 use crate::error::{Error, Result};
 
+use super::pattern::Pattern;
 use super::row::networks;
 
 /// The keys that docker knows.
@@ -161,19 +162,11 @@ fn check(key: &str, value: &str) -> Result<()> {
     ))
 }
 
-/// docker takes the value as a regular expression; in practice it is a part of the name, with or without its
-/// ends marked.
+/// docker takes the value as a regular expression, for the name with and without its slash.
 fn name_matches(name: &str, value: &str) -> bool {
-    let value = value.trim_start_matches('/');
-    let (start, value) =
-        value.strip_prefix('^').map_or((false, value), |rest| (true, rest.trim_start_matches('/')));
-    let (end, value) = value.strip_suffix('$').map_or((false, value), |rest| (true, rest));
-    match (start, end) {
-        (true, true) => name == value,
-        (true, false) => name.starts_with(value),
-        (false, true) => name.ends_with(value),
-        (false, false) => name.contains(value),
-    }
+    let slashed = format!("/{name}");
+    let found = |pattern: Pattern| pattern.is_in(name) || pattern.is_in(&slashed);
+    name == value || slashed == value || Pattern::parse(value).is_some_and(found)
 }
 
 fn is_ancestor(container: &Container, value: &str) -> bool {
@@ -248,6 +241,10 @@ mod tests {
             ("web1", "^web$", false),
             ("web", "^/web$", true),
             ("web", "eb$", true),
+            ("web", "/web", true),
+            ("web", "^/we", true),
+            ("web-3", "^web-[0-9]$", true),
+            ("web", "(", false),
         ];
         for (name, value, expected) in cases {
             assert_eq!(name_matches(name, value), expected, "{name} {value}");

@@ -8,7 +8,7 @@ use crate::cli::Context;
 use crate::cli::errors::EngineResult;
 use crate::engine::Engine;
 use crate::engine::container::{Container, Status, is_sandbox, list};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::format::Format;
 
 /// Flags of `ps`.
@@ -43,14 +43,23 @@ pub struct Args {
     size: bool,
 }
 
+/// nerdctl's `--format wide`.
+const WIDE: &[&str] =
+    &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Runtime", "Platform", "Size"];
+
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let mut listing = LISTING;
     if args.size {
         listing.table = &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Size"];
     }
-    let chosen = cx.format(args.format.as_deref(), args.quiet, |file| file.ps_format)?;
-    let format = Format::parse(chosen.as_deref(), args.quiet, listing)?;
+    if args.format.as_deref() == Some("wide") {
+        // nerdctl's.
+        listing.table = WIDE;
+    }
+    let given = args.format.as_deref().filter(|text| *text != "wide");
+    let chosen = cx.format(given, args.quiet, |file| file.ps_format)?;
+    let format = Format::parse(chosen.as_deref(), args.quiet, listing).map_err(of_template)?;
     let filters = Filters::parse(&args.filter)?;
     let engine = cx.engine().await?;
     let everything = list(&engine).await.told()?;
@@ -65,7 +74,8 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     // A pod's sandbox is not a container that anybody runs: it is seen only when everything is asked for.
     shown.retain(|container| (all || is_shown(container)) && (args.all || !is_sandbox(container)));
     shown.truncate(last.unwrap_or(usize::MAX));
-    let with_size = args.size || (chosen.is_some() && format.uses("Size") && !args.quiet);
+    let with_size = args.size
+        || ((chosen.is_some() || given != args.format.as_deref()) && format.uses("Size") && !args.quiet);
     let now = Timestamp::now();
     let mut rows = Vec::with_capacity(shown.len());
     for container in shown {
@@ -81,6 +91,15 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         ))?;
     }
     Ok(0)
+}
+
+/// docker looks at this list's template before it asks for the list, and has words of its own for it.
+fn of_template(error: Error) -> Error {
+    let lead = if error.message.contains(": executing ") { "execute" } else { "parse" };
+    Error {
+        message: error.message.replacen("template parsing error", &format!("failed to {lead} template"), 1),
+        ..error
+    }
 }
 
 fn is_shown(container: &Container) -> bool {

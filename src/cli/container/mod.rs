@@ -15,6 +15,7 @@ pub mod kill;
 pub mod list;
 pub mod logs;
 mod merged;
+mod pattern;
 pub mod pause;
 pub mod port;
 pub mod prune;

@@ -25,13 +25,14 @@ pub struct Args {
 
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
-    let filters = args.prune.filters(&["until", "label"], Timestamp::now())?;
-    if !args.prune.confirmed(WARNING, cx)? {
+    let prune = args.prune.with_configured(cx)?;
+    let filters = prune.filters(&["until", "label"], Timestamp::now())?;
+    if !prune.confirmed(WARNING, cx)? {
         return Ok(0);
     }
     let engine = cx.engine().await?;
-    let bytes = of_containers(&engine, &filters, args.prune.dry_run, cx).await?;
-    total(bytes, args.prune.dry_run, cx)?;
+    let bytes = of_containers(&engine, &filters, prune.dry_run, cx).await?;
+    total(bytes, prune.dry_run, cx)?;
     Ok(0)
 }
 

@@ -2,10 +2,9 @@
 
 use futures_util::stream::{self, StreamExt};
 
-use crate::cli::errors;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{RemoveOptions, find, permit, remove, remove_remains, settle};
+use crate::engine::container::{RemoveOptions, find, permit, remove, remove_remains, settle, unlink};
 use crate::error::{Kind, Result};
 
 /// How many containers are removed side by side: a removal waits more than it works.
@@ -32,7 +31,7 @@ pub struct Args {
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if args.link {
-        return Err(errors::unbuilt_flag("--link", "links between containers are not built yet"));
+        return remove_links(&args.containers, cx).await;
     }
     let engine = cx.engine().await?;
     settle(&engine).await?;
@@ -61,6 +60,19 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
                     Err(error) => failures.add(cx, error)?,
                 }
             }
+            Err(error) => failures.add(cx, error)?,
+        }
+    }
+    Ok(failures.code())
+}
+
+/// `--link`: the names are links, `CONTAINER/ALIAS`.
+async fn remove_links(references: &[String], cx: &mut Context<'_>) -> Result<u8> {
+    let engine = cx.engine().await?;
+    let mut failures = Failures::default();
+    for reference in references {
+        match unlink(&engine, reference).await {
+            Ok(()) => cx.ui.line(reference)?,
             Err(error) => failures.add(cx, error)?,
         }
     }

@@ -45,11 +45,11 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
     for warning in args.container.warnings() {
         cx.ui.warn(warning)?;
     }
-    if args.detach && !args.container.lifecycle.attach.is_empty() {
+    let (streams, proxy, detach) = (args.streams()?, args.sig_proxy, args.detach);
+    if detach && !args.container.lifecycle.attach.is_empty() {
         cx.ui.error(&Error::failed(ATTACH_AND_DETACH))?;
         return Err(Error::silent(1));
     }
-    let (streams, proxy, detach) = (args.streams()?, args.sig_proxy, args.detach);
     let keys = create::detach_keys(cx, args.detach_keys.as_deref())?;
     let limit = args.wait_timeout.as_deref().map(wait::limit).transpose()?;
     let waits = args.wait;

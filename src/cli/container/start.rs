@@ -86,7 +86,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if !failed.is_empty() {
         // docker's last word, where more may have failed than is seen.
         cx.ui.flush()?;
-        cx.ui.say(format!("Error: failed to start containers: {}", failed.join(", ")))?;
+        cx.ui.error(&Error::failed(format!("Error: failed to start containers: {}", failed.join(", "))))?;
     }
     Ok(failures.code())
 }

@@ -112,7 +112,8 @@ fn size(bytes: u64) -> String {
 
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
-    let format = Format::parse(args.format.as_deref(), false, LISTING)?;
+    let format = cx.format(args.format.as_deref(), false, |file| file.stats_format)?;
+    let format = Format::parse(format.as_deref(), false, LISTING)?;
     let engine = cx.engine().await?;
     let mut targets = Targets::new(&engine, &args).await.told()?;
     let mut sampler = Sampler::new(&engine);

@@ -92,7 +92,9 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         quiet: "ID",
         raw: "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n",
     };
-    let chosen = cx.format(args.format.as_deref(), args.quiet, |file| file.images_format)?;
+    // nerdctl's `wide` is the table.
+    let given = args.format.as_deref().map(|text| if text == "wide" { "table" } else { text });
+    let chosen = cx.format(given, args.quiet, |file| file.images_format)?;
     let format = Format::parse(chosen.as_deref(), args.quiet, listing)?;
     let with_digests = args.digests || chosen.as_deref().is_some_and(|text| text.contains(".Digest"));
     let now = Timestamp::now();

@@ -32,7 +32,8 @@ pub struct Args {
 }
 
 /// Run the verb.
-pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+pub async fn run(mut args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    args.prune = args.prune.with_configured(cx)?;
     let filters = args.prune.filters(&["until", "label"], Timestamp::now())?;
     if args.volumes && filters.until.is_some() {
         return Err(Error::failed("ERROR: The \"until\" filter is not supported with \"--volumes\""));

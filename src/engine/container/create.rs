@@ -2,6 +2,7 @@
 //! written. A journal names it until it is whole, so that a killed process leaves nothing.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,7 @@ use crate::image::platform::Platform;
 use crate::oci::process;
 use crate::oci::request::{ContainerRequest, HealthCheck, NetworkMode};
 use crate::store::Pending;
+use crate::sys::rootfs::Rootfs;
 
 /// What a rollback must know, written before anything is made.
 #[derive(Debug, Serialize, Deserialize)]
@@ -178,10 +180,13 @@ pub(super) fn name_in_use(name: &str, by: &str) -> Error {
 
 async fn make(
     engine: &Engine,
-    mut request: ContainerRequest,
+    request: ContainerRequest,
     image: &ResolvedImage,
     id: &str,
 ) -> Result<(Container, Vec<Mount>, Vec<String>)> {
+    if request.rootfs {
+        return make_on(engine, request, image, (id, Vec::new())).await;
+    }
     let snapshotter = engine.config.snapshotter.clone();
     // A label of its own keeps the snapshot until the record refers to it: a lease would cost two more
     // writes to containerd's database, and the journal removes the snapshot of a killed process as well.
@@ -198,7 +203,20 @@ async fn make(
             error
         }
     })?;
-    let rootfs = spec::rootfs(&snapshot)?;
+    make_on(engine, request, image, (id, snapshot)).await
+}
+
+/// The rest, on a snapshot, or on the directory that `--rootfs` names.
+async fn make_on(
+    engine: &Engine,
+    mut request: ContainerRequest,
+    image: &ResolvedImage,
+    (id, snapshot): (&str, Vec<Mount>),
+) -> Result<(Container, Vec<Mount>, Vec<String>)> {
+    let rootfs = match request.rootfs {
+        true => Rootfs::at(Path::new(&request.image)).map_err(|error| error.context("--rootfs"))?,
+        false => spec::rootfs(&snapshot)?,
+    };
     let image_config = image.config_json.clone();
     resolve_network(engine, &mut request).await?;
     request.health = HealthCheck::settle(request.health, HealthCheck::of_image(&image_config));
@@ -206,7 +224,7 @@ async fn make(
     let mounted = mounts::resolve(engine, id, &request, &image_config, &rootfs).await?;
     let mut record = Record {
         image_name: image.name.clone(),
-        image_id: image.target.digest().to_string(),
+        image_id: if request.rootfs { String::new() } else { image.target.digest().to_string() },
         image_config,
         command: process::command(&request, image.config.config().as_ref())?,
         mounts: mounted.iter().map(Mounted::resolved).collect(),
@@ -298,7 +316,7 @@ fn containerd_record(
         spec: serde_json::to_vec(spec)
             .map_err(|cause| Error::failed(format!("write the specification: {cause}")))?,
         snapshotter: engine.config.snapshotter.clone(),
-        snapshot_key: id.into(),
+        snapshot_key: if record.request.rootfs { String::new() } else { id.into() },
         created_at: Some(jiff::Timestamp::now()),
         extensions: [
             (RECORD_EXTENSION.to_owned(), record_extension(record)?),

@@ -2,6 +2,8 @@
 //! cannot be removed. A lease keeps it from being collected, so that containerd takes it by itself in the end;
 //! a journal names it, so that the next command takes what a killed one has left.
 
+use std::collections::HashMap;
+
 use jiff::SignedDuration;
 
 use super::create::Journal;
@@ -48,7 +50,7 @@ impl ImageView {
         let containerd = engine.containerd.clone();
         let made = async {
             containerd.create_lease(&lease(&id), LIFE).await?;
-            containerd.with_lease(&lease(&id))?.view_snapshot(snapshotter, &id, parent).await
+            containerd.with_lease(&lease(&id))?.view_snapshot(snapshotter, &id, parent, HashMap::new()).await
         };
         match made.await {
             Ok(mounts) => Ok(Self { mounts, containerd, snapshotter: snapshotter.into(), id, journal }),

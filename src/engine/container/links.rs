@@ -10,8 +10,10 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::files;
+use super::find::no_such;
+use super::hold::hold;
 use super::inspect::connection;
-use super::model::{Container, Origin, Record};
+use super::model::{Container, Origin, RECORD_EXTENSION, Record, record_extension};
 use super::network::DEFAULT_NETWORK;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -108,6 +110,47 @@ pub(super) async fn tell(engine: &Engine, container: &Container) -> Result<()> {
         }
         write_atomic(&path, lines.as_bytes(), 0o600)?;
         files::write(engine, &linking.id, record, linking.state.connection.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Take the link `CONTAINER/ALIAS` away: from the container's settings, and where it runs from its hosts file.
+///
+/// # Errors
+/// docker's words where there is no such container or link.
+pub async fn unlink(engine: &Engine, reference: &str) -> Result<()> {
+    let wanted = reference.trim_start_matches('/');
+    let (name, alias) = wanted.rsplit_once('/').ok_or_else(|| no_such(reference))?;
+    let mut container = super::find(engine, name).await?;
+    let directory = engine.paths.container(&container.id);
+    let _held = hold(&directory).await?;
+    // What was seen before we held it may have changed.
+    container = super::find(engine, &container.id).await?;
+    let mut record = container.record()?.clone();
+    let (gone, kept): (Vec<Link>, Vec<Link>) =
+        record.request.links.iter().cloned().partition(|link| link.alias == alias);
+    if gone.is_empty() {
+        return Err(no_such(reference)
+            .hint(format!("`wharfie inspect -f '{{{{.HostConfig.Links}}}}' {name}` lists its links")));
+    }
+    // The variables of an earlier start go with it.
+    let mut spec: Value = serde_json::from_slice(&container.raw.spec).map_err(|cause| {
+        Error::failed(format!("the specification of container {name} is damaged: {cause}"))
+    })?;
+    set_environment(&mut spec, &ContainerRequest { links: gone, ..record.request.clone() }, Vec::new());
+    record.request.links = kept;
+    container.raw.spec = serde_json::to_vec(&spec)
+        .map_err(|cause| Error::failed(format!("write the specification: {cause}")))?;
+    container.raw.extensions.insert(RECORD_EXTENSION.into(), record_extension(&record)?);
+    let fields = ["spec", &format!("extensions.{RECORD_EXTENSION}")];
+    engine.containerd.update_container(&container.raw, &fields).await?;
+    let is_its =
+        |line: &&str| line.split('\t').nth(1).is_some_and(|names| names.split(' ').next() == Some(alias));
+    let kept: Vec<String> =
+        lines(&directory).lines().filter(|line| !is_its(line)).map(|line| format!("{line}\n")).collect();
+    write_atomic(&directory.join(LINES), kept.concat().as_bytes(), 0o600)?;
+    if container.status.is_alive() {
+        files::write(engine, &container.id, &record, container.state.connection.as_ref())?;
     }
     Ok(())
 }

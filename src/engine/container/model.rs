@@ -73,6 +73,10 @@ pub struct ResolvedMount {
     pub propagation: String,
     /// A volume made without a name for this container: `--rm` and `rm -v` remove it.
     pub anonymous: bool,
+    /// The snapshot that holds an image for this mount.
+    pub snapshot: String,
+    /// Only this part of an image.
+    pub subpath: Option<String>,
 }
 
 /// What changes while a container lives, kept beside its record.

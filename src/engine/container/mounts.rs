@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::image_mounts;
 use super::model::ResolvedMount;
 use super::names::random_id;
 use crate::engine::Engine;
@@ -17,6 +18,7 @@ use crate::sys::rootfs::Rootfs;
 pub(super) struct Mounted {
     request: MountRequest,
     resolved: ResolvedMount,
+    image: Option<oci::ImageMount>,
 }
 
 impl Mounted {
@@ -27,8 +29,9 @@ impl Mounted {
 
     /// What the specification is made from.
     pub(super) fn in_spec(&self) -> oci::ResolvedMount {
-        let source = (self.request.kind != MountKind::Tmpfs).then(|| self.resolved.source.clone());
-        oci::ResolvedMount { request: self.request.clone(), source }
+        let source = matches!(self.request.kind, MountKind::Bind | MountKind::Volume)
+            .then(|| self.resolved.source.clone());
+        oci::ResolvedMount { request: self.request.clone(), source, image: self.image.clone() }
     }
 }
 
@@ -45,7 +48,13 @@ pub(super) async fn resolve(
     declared_by_image(image_config, &mut wanted);
     let mut resolved = Vec::with_capacity(wanted.len());
     for request in wanted {
-        resolved.push(Mounted { resolved: one(engine, id, &request, rootfs)?, request });
+        let mut mounted = Mounted { resolved: one(engine, id, &request, rootfs)?, request, image: None };
+        if mounted.request.kind == MountKind::Image {
+            let (key, image) = image_mounts::hold(engine, (id, resolved.len()), &mounted.request).await?;
+            mounted.resolved.snapshot = key;
+            mounted.image = Some(image);
+        }
+        resolved.push(mounted);
     }
     Ok(resolved)
 }
@@ -63,7 +72,7 @@ async fn inherit(engine: &Engine, request: &ContainerRequest, wanted: &mut Vec<M
             if mount.kind == MountKind::Tmpfs || wanted.iter().any(|known| known.target == mount.target) {
                 continue;
             }
-            let source = if mount.kind == MountKind::Volume {
+            let source = if matches!(mount.kind, MountKind::Volume | MountKind::Image) {
                 mount.name.clone()
             } else {
                 mount.source.display().to_string()
@@ -73,6 +82,7 @@ async fn inherit(engine: &Engine, request: &ContainerRequest, wanted: &mut Vec<M
                 source,
                 target: mount.target.clone(),
                 read_only: read_only || mount.read_only,
+                subpath: mount.subpath.clone(),
                 ..MountRequest::default()
             });
         }
@@ -130,8 +140,9 @@ fn one(engine: &Engine, id: &str, mount: &MountRequest, rootfs: &Rootfs) -> Resu
         }
         MountKind::Tmpfs => {}
         MountKind::Image => {
-            return Err(Error::usage("--mount type=image is not built yet")
-                .hint("copy what you need out of the image, or run a container from it"));
+            resolved.name.clone_from(&mount.source);
+            resolved.subpath.clone_from(&mount.subpath);
+            resolved.read_only = true;
         }
     }
     Ok(resolved)
@@ -139,9 +150,9 @@ fn one(engine: &Engine, id: &str, mount: &MountRequest, rootfs: &Rootfs) -> Resu
 
 /// docker's column: the options of `-v` as written; volumes with a name are relabelled unless told otherwise.
 fn mode(mount: &MountRequest) -> String {
-    let by_flag = mount.kind == MountKind::Bind && mount.create_source;
+    let by_flag = mount.kind == MountKind::Bind && !mount.by_mount;
     let mut options: Vec<String> = Vec::new();
-    if mount.read_only && (by_flag || mount.kind == MountKind::Volume) {
+    if mount.read_only && !mount.by_mount {
         options.push("ro".into());
     }
     options.extend(mount.selinux.map(String::from));

@@ -31,15 +31,9 @@ pub async fn prunable(engine: &Engine, filters: &PruneFilters) -> Result<Vec<Pru
     let mut containers = list(engine).await?;
     let now = Timestamp::now();
     containers.retain(|container| {
-        let ended = matches!(container.status, Status::Created | Status::Exited | Status::Dead);
-        let ours = match container.origin {
-            Origin::Wharfie => !is_being_made(engine, &container.id),
-            Origin::Nerdctl => container
-                .created_at
-                .is_none_or(|made| Duration::try_from(now.duration_since(made)).is_ok_and(|age| age > FRESH)),
-            Origin::Cri | Origin::Other => false,
-        };
-        ended && ours && filters.matches(&container.labels, container.created_at)
+        is_nobodys(container, now)
+            && filters.matches(&container.labels, container.created_at)
+            && !is_being_made(engine, &container.id)
     });
     Ok(join_all(containers.into_iter().map(async |container| {
         let (snapshotter, key) = (&container.raw.snapshotter, &container.raw.snapshot_key);
@@ -49,11 +43,73 @@ pub async fn prunable(engine: &Engine, filters: &PruneFilters) -> Result<Vec<Pru
     .await)
 }
 
+fn is_nobodys(container: &Container, now: Timestamp) -> bool {
+    let ended = matches!(container.status, Status::Created | Status::Exited | Status::Dead);
+    let is_old = |made| Duration::try_from(now.duration_since(made)).is_ok_and(|age| age > FRESH);
+    ended
+        && match container.origin {
+            Origin::Wharfie => true,
+            Origin::Nerdctl => container.created_at.is_none_or(is_old),
+            Origin::Cri | Origin::Other => false,
+        }
+}
+
 /// Remove one of them. False when it runs by now, or another command was faster.
 pub async fn prune(engine: &Engine, prunable: &Prunable) -> Result<bool> {
     match remove(engine, &prunable.container, RemoveOptions::default()).await {
         Ok(()) => Ok(true),
         Err(error) if matches!(error.kind, Kind::Conflict | Kind::NotFound) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::engine::container::State;
+
+    #[test]
+    fn what_runs_and_what_others_look_after_stays() {
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let container = |origin, status, age: i64| Container {
+            id: "id".into(),
+            name: "name".into(),
+            namespace: "default".into(),
+            origin,
+            image: String::new(),
+            command: Vec::new(),
+            labels: BTreeMap::new(),
+            created_at: Timestamp::from_second(1_000_000 - age).ok(),
+            tty: false,
+            status,
+            pid: 0,
+            state: State::default(),
+            record: None,
+            health: Default::default(),
+            log: None,
+            raw: Default::default(),
+        };
+        for (origin, status, age, expected) in [
+            (Origin::Wharfie, Status::Exited, 0, true),
+            (Origin::Wharfie, Status::Created, 0, true),
+            (Origin::Wharfie, Status::Dead, 0, true),
+            (Origin::Wharfie, Status::Running, 1000, false),
+            (Origin::Wharfie, Status::Paused, 1000, false),
+            (Origin::Wharfie, Status::Restarting, 1000, false),
+            (Origin::Wharfie, Status::Unknown, 1000, false),
+            (Origin::Nerdctl, Status::Created, 61, true),
+            (Origin::Nerdctl, Status::Exited, 10, false),
+            (Origin::Nerdctl, Status::Running, 61, false),
+            (Origin::Cri, Status::Exited, 1000, false),
+            (Origin::Other, Status::Exited, 1000, false),
+        ] {
+            assert_eq!(
+                is_nobodys(&container(origin, status, age), now),
+                expected,
+                "{origin:?} {status:?} {age}"
+            );
+        }
     }
 }

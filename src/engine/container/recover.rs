@@ -10,12 +10,12 @@ use super::commit::Thaw;
 use super::create::Journal;
 use super::end::{finish, finish_held, read_state};
 use super::hold::hold;
-use super::image_view;
 use super::list::list;
 use super::model::{Container, Origin, Status};
 use super::network;
 use super::remove::{RemoveOptions, remove, remove_directory};
 use super::start::{StartOptions, start};
+use super::{image_mounts, image_view};
 use crate::engine::{Engine, volume};
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::RestartPolicy;
@@ -98,6 +98,7 @@ pub(super) async fn remove_traces(engine: &Engine, id: &str, snapshotter: &str, 
         _ => {}
     }
     image_view::remove_lease(engine, id).await?;
+    image_mounts::release(engine, id, snapshotter).await?;
     let owner = network::owner(engine.containerd.namespace(), id);
     let networks = engine.networks.clone();
     let freed = tokio::task::spawn_blocking(move || networks.forget(&owner));

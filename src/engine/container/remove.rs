@@ -7,7 +7,7 @@ use super::create::Journal;
 use super::end::{note_end, read_state};
 use super::hold::hold;
 use super::model::{Container, Origin, State, Status};
-use super::{hung, network};
+use super::{hung, image_mounts, network};
 use crate::containerd::{Code, Exit};
 use crate::engine::{Engine, event, volume};
 use crate::error::{Error, Kind, Result};
@@ -82,6 +82,12 @@ pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptio
     if container.origin == Origin::Wharfie {
         outcomes.push(remove_directory(&directory));
         outcomes.push(remove_directory(&engine.paths.container_run(&container.id)));
+    }
+    for mount in container.record.iter().flat_map(|record| &record.mounts) {
+        if !mount.snapshot.is_empty() {
+            outcomes
+                .push(image_mounts::release_one(engine, &container.raw.snapshotter, &mount.snapshot).await);
+        }
     }
     if options.volumes {
         let mounts = container.record.iter().flat_map(|record| &record.mounts);

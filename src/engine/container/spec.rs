@@ -80,7 +80,7 @@ pub(super) async fn build(
         image: config,
         user: &user,
         host: &host,
-        rootfs: Path::new("rootfs"),
+        rootfs: Path::new(if request.rootfs { request.image.as_str() } else { "rootfs" }),
         namespaces: &namespaces,
         files: &files.for_spec(),
         mounts: &mounts,

@@ -144,6 +144,8 @@ async fn launch(
     };
     let mounts = match options.mounts {
         Some(mounts) => mounts,
+        // Its root is a directory, which the specification names.
+        None if container.raw.snapshot_key.is_empty() => Vec::new(),
         None => {
             engine.containerd.snapshot_mounts(&container.raw.snapshotter, &container.raw.snapshot_key).await?
         }

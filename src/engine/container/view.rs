@@ -17,9 +17,9 @@ use super::{hung, spec};
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::store::Lock;
-use crate::sys::mount::{self, Access};
+use crate::sys::mount::{self, Access, Overlay};
 use crate::sys::process::Process;
-use crate::sys::view::{Bind, View, clone_of};
+use crate::sys::view::{Bind, View, clone_of, is_mount_point};
 
 /// The kernel's own file systems: what is mounted in there is no file of the container's.
 const KERNELS: [&str; 3] = ["/dev", "/proc", "/sys"];
@@ -74,10 +74,17 @@ impl MountHead {
     }
 
     fn is_bind(&self) -> bool {
+        (self.r#type == "bind" || self.has("bind") || self.has("rbind")) && self.is_file_of_container()
+    }
+
+    /// An image that is mounted.
+    fn is_image(&self) -> bool {
+        self.r#type == "overlay" && self.is_file_of_container()
+    }
+
+    fn is_file_of_container(&self) -> bool {
         let below_kernels = KERNELS.iter().any(|kernels| self.destination.starts_with(kernels));
-        (self.r#type == "bind" || self.has("bind") || self.has("rbind"))
-            && self.destination.is_absolute()
-            && !below_kernels
+        self.destination.is_absolute() && !below_kernels
     }
 }
 
@@ -120,7 +127,7 @@ pub(super) async fn open(engine: &Engine, container: &mut Container, wanted: Wan
 fn lacks_places(view: &View, head: &SpecHead) -> bool {
     head.mounts
         .iter()
-        .filter(|mount| mount.is_bind() && mount.source.exists())
+        .filter(|mount| mount.is_image() || (mount.is_bind() && mount.source.exists()))
         .any(|mount| matches!(view.place(&mount.destination, true), Ok(None)))
 }
 
@@ -163,14 +170,22 @@ fn live_root(container: &Container) -> Result<PathBuf> {
     let bundle = std::fs::read_link(format!("/proc/{}/cwd", shim.ppid)).map_err(|_| lost())?;
     // One shim may serve a whole pod: bundles lie side by side.
     let rootfs = bundle.parent().unwrap_or(Path::new("/")).join(&container.id).join("rootfs");
-    if rootfs.is_dir() { Ok(rootfs) } else { Err(lost()) }
+    if is_mount_point(&rootfs) { Ok(rootfs) } else { Err(lost()) }
 }
 
 /// Clones of what is mounted in a container from this machine. A source that is gone is left out.
 fn binds(engine: &Engine, head: &SpecHead) -> Result<Vec<Bind>> {
     let volumes = engine.paths.volumes();
     let mut binds = Vec::new();
-    for mount in head.mounts.iter().filter(|mount| mount.is_bind()) {
+    for mount in &head.mounts {
+        if mount.is_image() {
+            let layers = Overlay::parse(&mount.options);
+            let source = mount::overlay(&layers, Access::Read)?;
+            binds.push(Bind { source, target: mount.destination.clone(), read_only: true });
+        }
+        if !mount.is_bind() {
+            continue;
+        }
         // Containers write into volumes: a link that one puts there must not lead this machine's files in here.
         let ours = mount.source.starts_with(&volumes);
         let source = match clone_of(&mount.source, !mount.has("bind"), !ours) {

@@ -33,6 +33,34 @@ pub struct ResolvedImage {
 }
 
 impl ResolvedImage {
+    /// What stands for the image of a container whose root file system is a directory: no name, no layers, no
+    /// settings.
+    pub fn of_directory() -> Result<Self> {
+        let host = Platform::host();
+        let config_json = serde_json::json!({
+            "architecture": host.architecture,
+            "os": host.os,
+            "config": {},
+            "rootfs": { "type": "layers", "diff_ids": [] },
+        });
+        let bytes = config_json.to_string().into_bytes();
+        let digest = crate::image::digest::sha256(&bytes);
+        let config: ImageConfiguration = parse(&bytes, digest.as_ref())?;
+        let media_type = oci_spec::image::MediaType::ImageConfig;
+        let descriptor = Descriptor::new(media_type, bytes.len() as u64, digest);
+        let manifest = serde_json::json!({ "schemaVersion": 2, "config": descriptor, "layers": [] });
+        let manifest: ImageManifest = parse(manifest.to_string().as_bytes(), "of no image")?;
+        Ok(Self {
+            name: String::new(),
+            target: descriptor.clone(),
+            manifest_descriptor: descriptor,
+            manifest,
+            config,
+            config_json,
+            chain_id: String::new(),
+        })
+    }
+
     /// The image id, as docker with containerd's store shows it: the target's digest.
     pub fn id(&self) -> &str {
         self.target.digest().as_ref()

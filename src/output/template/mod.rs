@@ -105,16 +105,6 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Error {
-    /// What docker's lists say of a template that they cannot read.
-    pub fn of_parsing(self) -> crate::Error {
-        crate::Error::failed(format!("failed to parse template: {self}"))
-    }
-
-    /// What docker's lists say of one that fails on their rows.
-    pub fn of_execution(self) -> crate::Error {
-        crate::Error::failed(format!("failed to execute template: {self}"))
-    }
-
     /// The same error as if the template had a name, as the one of `version` has.
     #[must_use]
     pub fn named(self, name: &str) -> Self {

@@ -146,11 +146,12 @@ fn stat(directory: &OwnedFd, name: &CStr) -> rustix::io::Result<Option<Stat>> {
 }
 
 /// overlayfs's mark for what is gone.
-fn is_whiteout(stat: &Stat) -> bool {
+pub(in crate::sys) fn is_whiteout(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
 }
 
-fn is_opaque(directory: &OwnedFd) -> bool {
+/// overlayfs's mark of a directory that hides those below it.
+pub(in crate::sys) fn is_opaque(directory: &OwnedFd) -> bool {
     OPAQUE.iter().any(|name| {
         let mut value = [0; 2];
         rustix::fs::fgetxattr(directory, *name, &mut value)

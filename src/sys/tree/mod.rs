@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Stat};
 
 pub use compare::{Change, ChangeKind, Compared, compare};
+pub(super) use compare::{is_opaque, is_whiteout};
 pub use data::exactly;
 pub use put::{Links, Owner, Put};
 pub use walk::{Start, walk};

@@ -179,17 +179,23 @@ impl Put {
         name: &Path,
         body: Body<'_>,
     ) -> io::Result<()> {
-        let mut flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        if room != Room::Mounted {
-            flags |= OFlags::CREATE | OFlags::EXCL;
-        }
-        let mut file = File::from(rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?);
-        if room == Room::Mounted {
-            if FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) != FileType::RegularFile {
+        let mut file = if room == Room::Mounted {
+            // Looked at before it is opened: to open a device or a FIFO does something already.
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let place = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+            if FileType::from_raw_mode(rustix::fs::fstat(&place)?.st_mode) != FileType::RegularFile {
                 return Err(Errno::BUSY.into());
             }
-            file.set_len(0)?;
-        }
+            let again = format!("/proc/self/fd/{}", place.as_raw_fd());
+            File::from(rustix::fs::open(
+                again,
+                OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?)
+        } else {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            File::from(rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR)?)
+        };
         let Node::File(size) = entry.node else { return Err(Errno::INVAL.into()) };
         match body {
             Body::File(from) => data::file(from, &file, size)?,

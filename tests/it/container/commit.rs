@@ -147,7 +147,7 @@ fn containers_of_others() {
 fn interrupted_it_leaves_a_running_container() {
     let engine = engine();
     sleeper(&engine, &["--name", "cc"]);
-    inside(&engine, "cc", "dd if=/dev/urandom of=/big bs=1M count=300 2>/dev/null");
+    inside(&engine, "cc", "dd if=/dev/urandom of=/big bs=1M count=100 2>/dev/null");
     let status = || engine.wharfie(["inspect", "-f", "{{.State.Status}}", "cc"]).ok().to_owned();
     let paused = "until test \"$(wharfie inspect -f '{{.State.Status}}' cc)\" = paused; do :; done";
     let committing = engine.call(["commit", "cc", "mine:1"]).spawn();

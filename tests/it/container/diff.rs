@@ -52,9 +52,7 @@ fn every_kind_of_change() {
 #[test]
 fn without_an_overlay_both_trees_are_compared() {
     let engine = engine();
-    engine.sh(
-        "ctr images export - docker.io/library/busybox:latest | ctr images import --snapshotter native -",
-    );
+    engine.sh("wharfie save busybox | wharfie --snapshotter native load");
     engine.accept();
     let native = |line: &str| engine.wharfie(["--snapshotter", "native"].into_iter().chain(line.split(' ')));
     native("run -d --name cc busybox sleep 1000").ok();

@@ -117,8 +117,18 @@ fn links_are_names_and_variables() {
     assert!(early.fails(1).contains("Cannot link to a non running container: /db AS /web/db"), "{early:?}");
     let missing = run(&engine, &["--link", "nobody"], &["true"]);
     assert!(missing.fails(125).contains("could not get container for nobody"), "{missing:?}");
-    let removed = engine.wharfie(["rm", "--link", "web/db"]);
-    assert!(removed.stderr.contains("--link is not supported"), "{removed:?}");
+    engine.wharfie(["start", "db"]).ok();
+    engine.wharfie(["start", "web"]).ok();
+    assert_eq!(engine.wharfie(["rm", "--link", "/web/db"]).ok(), "/web/db");
+    assert_eq!(inside(&engine, "web", "grep -cw db /etc/hosts; true"), "0");
+    assert_eq!(engine.wharfie(["inspect", "-f", "{{json .HostConfig.Links}}", "web"]).ok(), "null");
+    engine.wharfie(["stop", "-t", "2", "web", "db"]).ok();
+    engine.wharfie(["start", "web"]).ok();
+    assert_eq!(inside(&engine, "web", "env | grep -c ^DB_; true"), "0");
+    for wrong in ["web/db", "web", "nobody/db"] {
+        let removed = engine.wharfie(["rm", "--link", wrong]);
+        assert!(removed.fails(1).contains("No such container: "), "{removed:?}");
+    }
     engine.wharfie(["rm", "-f", "db", "squatter", &shown]).ok();
     engine.assert_clean();
 }
@@ -355,5 +365,57 @@ fn a_range_of_host_ports_gives_a_free_one() {
     let third = run(&engine, &["-p", flag], &["true"]);
     assert!(third.fails(125).contains("port is already allocated"), "{third:?}");
     engine.wharfie(["rm", "-f", "aa", "bb"]).ok();
+    engine.assert_clean();
+}
+
+#[test]
+fn a_shell_is_told_names_of_networks_volumes_and_containers() {
+    let engine = engine();
+    sleeper(&engine, &["--name", "web", "-v", "store:/data"]);
+    let ask = |words: &[&str]| {
+        let line = [&["--", "wharfie"], words].concat();
+        let told = engine.call(line).env("COMPLETE", "fish").run();
+        let names = told.ok().lines().map(|line| line.split('\t').next().unwrap_or_default().to_owned());
+        names.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(ask(&["run", "--network", "b"]), "bridge");
+    assert_eq!(ask(&["run", "--network", "container:w"]), "container:web");
+    assert_eq!(ask(&["run", "--pid", "con"]), "container:web");
+    assert_eq!(ask(&["run", "-v", "st"]), "store:");
+    assert_eq!(ask(&["run", "-v", "/etc/hostna"]), "/etc/hostname");
+    assert_eq!(ask(&["run", "--volumes-from", "w"]), "web");
+    assert_eq!(ask(&["run", "--link", "w"]), "web");
+    assert_eq!(ask(&["stop", "w"]), "web");
+    assert_eq!(ask(&["run", "busy"]), "busybox:latest");
+    engine.wharfie(["rm", "-f", "web"]).ok();
+    engine.sh("rm -r /var/lib/wharfie/*/default/volumes/store");
+    engine.assert_clean();
+}
+
+#[test]
+fn wide_is_nerdctls_table() {
+    let engine = engine();
+    sleeper(&engine, &["--name", "web"]);
+    let wide = engine.wharfie(["ps", "--format", "wide"]);
+    let title = wide.ok().lines().next().unwrap_or_default();
+    let titles: Vec<&str> = title.split("  ").map(str::trim).filter(|title| !title.is_empty()).collect();
+    assert_eq!(
+        titles,
+        [
+            "CONTAINER ID",
+            "IMAGE",
+            "COMMAND",
+            "CREATED",
+            "STATUS",
+            "PORTS",
+            "NAMES",
+            "RUNTIME",
+            "PLATFORM",
+            "SIZE"
+        ]
+    );
+    assert!(wide.ok().contains("io.containerd.runc.v2") && wide.ok().contains("virtual"), "{wide:?}");
+    assert!(engine.wharfie(["images", "--format", "wide"]).ok().starts_with("REPOSITORY"));
+    engine.wharfie(["rm", "-f", "web"]).ok();
     engine.assert_clean();
 }

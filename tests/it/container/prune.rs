@@ -51,6 +51,13 @@ fn what_does_not_run_goes() {
     let mut left: Vec<String> = names().split(' ').map(str::to_owned).collect();
     left.sort();
     assert_eq!(left, ["frozen", "pod", "runs", "theirs"]);
+    // What docker's config.json keeps from every prune.
+    engine.sh("mkdir -p ~/.docker; echo '{\"pruneFilters\": [\"label!=keep\"]}' > ~/.docker/config.json");
+    make("spared", "keep=yes");
+    let spared = engine.wharfie(["container", "prune", "-f"]);
+    assert_eq!(spared.ok(), "Total reclaimed space: 0B");
+    let gone = engine.wharfie(["container", "prune", "-f", "--filter", "label=keep"]);
+    assert!(gone.ok().starts_with("Deleted Containers:\n"), "{gone:?}");
     let wrong = engine.wharfie(["container", "prune", "-f", "--filter", "name=x"]);
     assert!(wrong.fails(1).contains("Error response from daemon: invalid filter 'name'"), "{wrong:?}");
     engine.wharfie(["rm", "-f", "frozen", "runs", "theirs", "pod"]).ok();

@@ -65,6 +65,8 @@ fn one_sample_of_all() {
     );
     assert_eq!(missing.stdout, "");
     assert!(engine.wharfie(["stats", "--format", "{{.Nope}}"]).code != 0);
+    engine.sh("mkdir -p ~/.docker; echo '{\"statsFormat\": \"{{.Name}}!\"}' > ~/.docker/config.json");
+    assert_eq!(engine.wharfie(["stats", "--no-stream", "calm"]).ok(), "calm!");
     engine.wharfie(["rm", "-f", "calm", "busy", "made", "theirs"]).ok();
     engine.assert_clean();
 }

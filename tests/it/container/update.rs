@@ -142,9 +142,13 @@ fn a_policy_holds_from_then_on() {
     assert_eq!(status("other"), "exited 0");
     // And while it waits to be started again.
     engine.wharfie(["run", "-d", "--name", "crash", "--restart", "always", BUSYBOX, "false"]).ok();
-    engine.sh("until test $(wharfie inspect -f '{{.State.Status}}' crash) = restarting; do sleep 0.02; done");
+    // By then it waits for more than a second.
+    engine.sh(
+        "until test $(wharfie inspect -f '{{.State.Status}}{{.RestartCount}}' crash) = restarting4; do sleep 0.02; done",
+    );
     engine.wharfie(["update", "--restart", "no", "crash"]).ok();
     ended("crash");
+    assert_eq!(status("crash"), "exited 4", "it was not started once more");
     // A foreground run leaves it to the new policy.
     let run = engine.call(["run", "--name", "front", BUSYBOX, "sh", "-c", script]).spawn();
     engine.sh("until wharfie exec front true 2>/dev/null; do sleep 0.02; done");

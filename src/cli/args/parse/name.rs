@@ -34,18 +34,51 @@ pub fn host(text: &str) -> Parsed<()> {
     Ok(())
 }
 
-/// `os[/arch[/variant]]`, or an architecture alone.
+/// What a platform of one word can be: containerd's lists of systems and of architectures with their other names.
+const SYSTEMS: [&str; 14] = [
+    "aix",
+    "android",
+    "darwin",
+    "dragonfly",
+    "freebsd",
+    "illumos",
+    "ios",
+    "js",
+    "linux",
+    "netbsd",
+    "openbsd",
+    "plan9",
+    "solaris",
+    "windows",
+];
+const ARCHITECTURES: [&str; 19] = [
+    "386", "aarch64", "amd64", "arm", "arm64", "armel", "armhf", "i386", "loong64", "mips", "mips64",
+    "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64", "s390x", "wasm", "x86_64",
+];
+
+/// `os[/arch[/variant]]`, or an architecture alone; what is wrong in containerd's words.
 pub fn platform(text: &str) -> Parsed<()> {
     let component = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
     };
     let parts: Vec<&str> = text.split('/').collect();
-    if parts.len() > 3 || !parts.iter().all(|part| component(part)) {
+    if let Some(part) = parts.iter().find(|part| !component(part)) {
         return Err(format!(
-            "{text:?} is an invalid platform: expected os[/arch[/variant]], such as linux/arm64"
+            "{part:?} is an invalid component of {text:?}: platform specifier component must match \
+             \"^[A-Za-z0-9_.-]+$\": invalid argument"
         ));
     }
-    Ok(())
+    let known = |word: &str| {
+        let word = word.to_ascii_lowercase();
+        SYSTEMS.contains(&word.as_str()) || ARCHITECTURES.contains(&word.as_str())
+    };
+    match parts[..] {
+        [word] if !known(word) => {
+            Err(format!("{text:?}: unknown operating system or architecture: invalid argument"))
+        }
+        [_] | [_, _] | [_, _, _] => Ok(()),
+        _ => Err(format!("{text:?}: cannot parse platform specifier: invalid argument")),
+    }
 }
 
 /// An image's name as far as its letters go: what a registry or containerd makes of it is not decided here.
@@ -225,6 +258,10 @@ mod tests {
         assert!(host("web.example").is_ok() && host("a b").is_err() && host("a\nb").is_err());
         assert!(host(&"a".repeat(65)).is_err());
         assert!(platform("linux/arm64/v8").is_ok() && platform("amd64").is_ok());
+        assert_eq!(
+            platform("x").unwrap_err(),
+            "\"x\": unknown operating system or architecture: invalid argument"
+        );
         assert!(platform("").is_err() && platform("linux/").is_err() && platform("a/b/c/d").is_err());
     }
 }

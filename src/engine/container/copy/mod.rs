@@ -103,6 +103,9 @@ pub async fn read(
 }
 
 fn look(view: &View, (typed, path): (&str, &str), follow: bool, what: &str) -> Result<(OwnedFd, End)> {
+    if path.is_empty() {
+        return Err(Error::failed("bad parameter: path cannot be empty"));
+    }
     let absolute = in_container(path);
     let failed = |cause: Errno| Error::io("lstat", &absolute, cause);
     let place = view.place(Path::new(&absolute), follow).map_err(failed)?;
@@ -185,6 +188,10 @@ pub async fn write(
 /// What is at the destination; a link there leads to the destination.
 fn destination(view: &View, (typed, path): (&str, &str)) -> Result<End> {
     let mut end = End { path: in_container(path), ..End::default() };
+    if path.is_empty() {
+        // Nothing is there, as docker says.
+        return Ok(end);
+    }
     for _ in 0..MOST_LINKS {
         let failed = |cause: Errno| Error::io("lstat", &end.path, cause);
         let place = match view.place(Path::new(&end.path), false) {

@@ -112,7 +112,7 @@ mod tests {
             ("a/", "/a/"),
             ("/a/.", "/a/."),
             ("/a/./", "/a/./"),
-            ("", "/"),
+            ("", "/."),
             (".", "/."),
             ("/", "/"),
             ("/a//b/../c", "/a/c"),
@@ -149,7 +149,8 @@ mod tests {
         let to_nothing = end("/t/x", false, false);
         let to_no_directory = end("/t/x/", false, false);
         let renamed = End { asked: Some("l".into()), ..file.clone() };
-        let cases: [(&End, &End, Result<(&str, &str), &str>); 13] = [
+        type Expected = Result<(&'static str, &'static str), &'static str>;
+        let cases: [(&End, &End, Expected); 13] = [
             (&file, &to_directory, Ok(("/t/x", "f"))),
             (&directory, &to_directory, Ok(("/t/x", "d"))),
             (&content, &to_directory, Ok(("/t/x", "."))),

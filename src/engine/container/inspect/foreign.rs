@@ -200,6 +200,7 @@ fn kept_mount(mount: MountPoint) -> ResolvedMount {
     let kind = match mount.r#type.as_str() {
         "volume" => MountKind::Volume,
         "tmpfs" => MountKind::Tmpfs,
+        "image" => MountKind::Image,
         _ => MountKind::Bind,
     };
     ResolvedMount {
@@ -210,7 +211,7 @@ fn kept_mount(mount: MountPoint) -> ResolvedMount {
         read_only: !mount.rw,
         mode: mount.mode,
         propagation: mount.propagation,
-        anonymous: false,
+        ..ResolvedMount::default()
     }
 }
 

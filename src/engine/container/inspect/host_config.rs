@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use serde::Serialize;
 
+use super::asked_mounts::{self, Mount};
 use super::network_settings::PortBinding;
 use super::{Facts, foreign};
 use crate::engine::container::network::DEFAULT_NETWORK;
@@ -262,22 +263,6 @@ pub struct Ulimit {
     pub soft: i64,
 }
 
-/// `--mount`, as far as it differs from `-v`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Mount {
-    /// `bind`, `volume`, …
-    pub r#type: &'static str,
-    /// Where from.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub source: String,
-    /// Where to.
-    pub target: String,
-    /// Read-only.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub read_only: bool,
-}
-
 pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
     let request = &facts.record.request;
     let linux = facts.spec.linux().as_ref();
@@ -296,8 +281,8 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
         volumes_from: some(request.volumes_from.clone()),
         console_size: [0, 0],
         annotations: request.annotations.clone(),
-        cap_add: some(request.security.cap_add.clone()),
-        cap_drop: some(request.security.cap_drop.clone()),
+        cap_add: some(capabilities(&request.security.cap_add)),
+        cap_drop: some(capabilities(&request.security.cap_drop)),
         cgroupns_mode: named(&request.namespaces.cgroup, cgroup_namespace(&facts.spec)),
         dns: request.network.dns.clone(),
         dns_options: request.network.dns_options.clone(),
@@ -321,7 +306,11 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
         publish_all_ports: request.network.publish_all,
         readonly_rootfs: request.read_only,
         security_opt: some(request.security.options.clone()),
-        tmpfs: rest.iter().filter(|mount| mount.kind == MountKind::Tmpfs).map(|mount| tmpfs(mount)).collect(),
+        tmpfs: rest
+            .iter()
+            .filter(|mount| mount.kind == MountKind::Tmpfs && !mount.by_mount)
+            .map(|mount| tmpfs(mount))
+            .collect(),
         uts_mode: named(&request.namespaces.uts, ""),
         userns_mode: named(&request.namespaces.user, ""),
         shm_size: request.resources.shm_size.unwrap_or(SHM_SIZE),
@@ -329,11 +318,23 @@ pub(super) fn host_config(facts: &Facts<'_>) -> HostConfig {
         runtime: runtime(facts, request),
         isolation: String::new(),
         limits: limits(request),
-        mounts: rest.into_iter().filter(|mount| is_mount(mount)).map(mount).collect(),
+        mounts: rest.into_iter().filter(|mount| mount.by_mount).map(asked_mounts::mount).collect(),
         masked_paths: linux.and_then(|linux| linux.masked_paths().clone()),
         readonly_paths: linux.and_then(|linux| linux.readonly_paths().clone()),
         init: request.init.then_some(true),
     }
+}
+
+/// docker's spelling, in its order: `CAP_NET_ADMIN`, and `ALL`.
+fn capabilities(names: &[String]) -> Vec<String> {
+    let mut spelled: Vec<String> = names
+        .iter()
+        .map(|name| name.to_ascii_uppercase())
+        .map(|name| if name == "ALL" || name.starts_with("CAP_") { name } else { format!("CAP_{name}") })
+        .collect();
+    spelled.sort_unstable();
+    spelled.dedup();
+    spelled
 }
 
 fn device_request(request: &NamedDevices) -> DeviceRequest {
@@ -402,27 +403,9 @@ fn runtime(facts: &Facts<'_>, request: &ContainerRequest) -> String {
     }
 }
 
-/// What `-v` makes, and `--mount` makes alike: a volume with a name, a bind whose source is made.
+/// What `-v` makes with a source.
 fn is_bind(mount: &MountRequest) -> bool {
-    match mount.kind {
-        MountKind::Bind => mount.create_source,
-        MountKind::Volume => !mount.source.is_empty() && !is_mount(mount),
-        MountKind::Tmpfs | MountKind::Image => false,
-    }
-}
-
-/// What only `--mount` can say.
-fn is_mount(mount: &MountRequest) -> bool {
-    match mount.kind {
-        MountKind::Bind => !mount.create_source,
-        MountKind::Volume => {
-            let named = !mount.source.is_empty();
-            let driven = mount.volume_driver.is_some() || !mount.volume_options.is_empty();
-            named && (driven || mount.subpath.is_some() || !mount.volume_labels.is_empty())
-        }
-        MountKind::Image => true,
-        MountKind::Tmpfs => false,
-    }
+    !mount.by_mount && !mount.source.is_empty() && matches!(mount.kind, MountKind::Bind | MountKind::Volume)
 }
 
 fn bind(mount: &MountRequest) -> String {
@@ -443,15 +426,6 @@ fn tmpfs(mount: &MountRequest) -> (String, String) {
     options.extend(mount.tmpfs_size.map(|size| format!("size={size}")));
     options.extend(mount.tmpfs_mode.map(|mode| format!("mode={mode:o}")));
     (mount.target.clone(), options.join(","))
-}
-
-fn mount(mount: &MountRequest) -> Mount {
-    Mount {
-        r#type: super::mounts::kind(mount.kind),
-        source: mount.source.clone(),
-        target: mount.target.clone(),
-        read_only: mount.read_only,
-    }
 }
 
 fn limits(request: &ContainerRequest) -> Limits {

@@ -2,6 +2,7 @@
 //!
 //! What other clients wrote is first read as a [`Record`] like ours ([`foreign`]); the sections know only that.
 
+mod asked_mounts;
 mod config;
 mod connection;
 mod foreign;

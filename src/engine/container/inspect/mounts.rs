@@ -33,7 +33,12 @@ pub struct MountPoint {
 }
 
 pub(super) fn mount_points(record: &Record) -> Vec<MountPoint> {
-    record.mounts.iter().map(mount_point).collect()
+    // docker does not count what `--tmpfs` makes.
+    let by_flag = |mount: &&ResolvedMount| {
+        let asked = record.request.mounts.iter().find(|asked| asked.target == mount.target);
+        mount.kind == MountKind::Tmpfs && asked.is_some_and(|asked| !asked.by_mount)
+    };
+    record.mounts.iter().filter(|mount| !by_flag(mount)).map(mount_point).collect()
 }
 
 fn mount_point(mount: &ResolvedMount) -> MountPoint {

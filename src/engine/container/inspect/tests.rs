@@ -88,7 +88,12 @@ fn ours() -> (Container, Record) {
                 read_only: true,
                 ..MountRequest::default()
             },
-            MountRequest { source: "/h".into(), target: "/d".into(), ..MountRequest::default() },
+            MountRequest {
+                source: "/h".into(),
+                target: "/d".into(),
+                by_mount: true,
+                ..MountRequest::default()
+            },
             MountRequest { kind: MountKind::Volume, target: "/v".into(), ..MountRequest::default() },
             MountRequest {
                 kind: MountKind::Tmpfs,

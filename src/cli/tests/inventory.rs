@@ -44,28 +44,14 @@ const VERBS: &[&str] = &[
 const REFUSED: &[(&str, &str)] = &[
     ("system dial-stdio", "docker's own way through ssh; there is no API to pass on yet"),
     ("create --detach-keys", "nerdctl keeps them for a later start; docker has no such flag"),
+    ("commit --estargz", "lazily pulled layers need the stargz snapshotter; gzip runs everywhere"),
+    ("commit --estargz-chunk-size", "as --estargz"),
+    ("commit --estargz-compression-level", "as --estargz"),
+    ("commit --estargz-min-chunk-size", "as --estargz"),
+    ("commit --zstdchunked", "new layers are gzip, which every tool reads"),
+    ("commit --zstdchunked-chunk-size", "as --zstdchunked"),
+    ("commit --zstdchunked-compression-level", "as --zstdchunked"),
     ("create --sig-proxy", "nerdctl keeps it for a later start; docker has no such flag"),
-];
-
-/// What the next parts of the work bring: excused only as long as it is not there.
-const COMING: &[&str] = &[
-    "container prune",
-    "container healthcheck",
-    "healthcheck",
-    "system df",
-    "system events",
-    "system prune",
-    "container commit",
-    "container cp",
-    "container diff",
-    "container export",
-    "container pause",
-    "container unpause",
-    "container rename",
-    "container stats",
-    "container update",
-    "run --rootfs",
-    "create --rootfs",
 ];
 
 /// Words that name the same thing.
@@ -83,9 +69,65 @@ fn every_row_of_nerdctl_is_true() {
     assert_eq!(missing, Vec::<String>::new());
 }
 
+#[test]
+fn every_command_has_examples() {
+    let mut without = Vec::new();
+    walk(&crate::cli::command("wharfie"), &mut |path, command| {
+        let told = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let leads = ["Example:\n", "Examples:\n"].iter().any(|lead| told.contains(lead));
+        let calls = told.lines().filter(|line| line.contains("wharfie ")).count();
+        // A family's examples are those of its verbs.
+        let is_family = command.has_subcommands();
+        if !is_family && (!leads || calls == 0) {
+            without.push(path.to_owned());
+        }
+    });
+    assert_eq!(without, Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_flag_or_verb_suggests_the_right_one() {
+    for (line, suggestion) in [
+        ("ps --fromat x", "'--format'"),
+        ("stop --tiemout 3 web", "'--timeout'"),
+        ("exec --interactiv web sh", "'--interactive'"),
+        ("images --digest", "'--digests'"),
+        ("logs --folow web", "'--follow'"),
+    ] {
+        let arguments = std::iter::once("wharfie").chain(line.split(' ')).map(Into::into).collect();
+        let Err(crate::cli::commands::Stop::Error(error)) = crate::cli::commands::parse("wharfie", arguments)
+        else {
+            panic!("{line} is understood");
+        };
+        assert!(error.hints.iter().any(|hint| hint.contains(suggestion)), "{line}: {error:?}");
+    }
+}
+
+#[test]
+fn a_global_flag_is_named_as_it_is_written() {
+    let arguments = ["docker", "--log-level", "nope", "ps"].map(Into::into).into();
+    let Err(crate::cli::commands::Stop::Error(error)) = crate::cli::commands::parse("docker", arguments)
+    else {
+        panic!("there is such a level");
+    };
+    assert!(error.message.contains("for \"-l, --log-level\" flag"), "{}", error.message);
+}
+
+/// Every visible command below `root`, with its words.
+fn walk(root: &Command, visit: &mut dyn FnMut(&str, &Command)) {
+    fn below(path: &str, command: &Command, visit: &mut dyn FnMut(&str, &Command)) {
+        for next in command.get_subcommands().filter(|next| !next.is_hide_set()) {
+            let path = format!("{path} {}", next.get_name());
+            visit(&path, next);
+            below(&path, next, visit);
+        }
+    }
+    below(root.get_name(), root, visit);
+}
+
 /// The rows that are neither here nor refused by name.
 fn missing(table: &str, program: &str, least_columns: usize) -> Vec<String> {
-    let tree = super::command(program);
+    let tree = crate::cli::command(program);
     let (mut missing, mut seen) = (Vec::new(), 0);
     for row in table.lines().skip(1) {
         let columns: Vec<&str> = row.split('\t').collect();
@@ -105,12 +147,7 @@ fn missing(table: &str, program: &str, least_columns: usize) -> Vec<String> {
         if refused(&verb) || refused(&named) {
             continue;
         }
-        let coming = COMING.contains(&verb.as_str())
-            || COMING.contains(&named.trim_start_matches("container "))
-            || super::unbuilt::UNBUILT.iter().any(|(verbs, _)| verbs.contains(&verb.as_str()));
         match find(&tree, &words) {
-            None if coming => {}
-            Some(found) if coming && wrong(found, flag, short).is_some() => {}
             None => missing.push(format!("{command}: no such command")),
             Some(_) if flag.is_empty() => {}
             Some(found) => {

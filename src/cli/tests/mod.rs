@@ -1,0 +1,3 @@
+//! The command tree as a whole.
+
+mod inventory;
