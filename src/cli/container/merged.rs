@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::error::{Error, Result};
 use crate::monitor::log::Stream;
-use crate::monitor::reader::{Entry, render};
+use crate::monitor::reader::{Entry, moment, render};
 use crate::output::ui::Ui;
 
 /// How many entries of one log wait for those of the others.
@@ -48,7 +48,7 @@ pub struct Handler {
 
 /// One entry, as it is printed.
 struct Piece {
-    time: String,
+    time: (i64, u32),
     stream: Stream,
     text: Vec<u8>,
 }
@@ -63,7 +63,7 @@ impl Handler {
         let mut text = if *start { self.prefix.clone() } else { Vec::new() };
         *start = entry.line.ends_with(b"\n");
         render(entry, self.look.timestamps, self.look.details, &mut text);
-        let piece = Piece { time: entry.time.to_owned(), stream: entry.stream, text };
+        let piece = Piece { time: moment(entry.time).unwrap_or_default(), stream: entry.stream, text };
         self.past.as_ref().unwrap_or(&self.live).send(piece).map_err(|_| Error::silent(0))
     }
 
@@ -128,8 +128,7 @@ fn prefix(name: &str, width: usize, colour: Option<u8>) -> Vec<u8> {
     }
 }
 
-/// What there was, in the order of its times. docker's times are all in UTC and of one form but for their
-/// fractions, so they sort as texts once their ends are set aside.
+/// What there was, in the order of its times.
 fn merge(ui: &mut Ui, pasts: Vec<Receiver<Piece>>) -> Result<()> {
     let mut heads: Vec<(Option<Piece>, Receiver<Piece>)> =
         pasts.into_iter().map(|past| (past.recv().ok(), past)).collect();
@@ -137,7 +136,7 @@ fn merge(ui: &mut Ui, pasts: Vec<Receiver<Piece>>) -> Result<()> {
         let first = heads
             .iter()
             .enumerate()
-            .filter_map(|(index, (head, _))| Some((head.as_ref()?.time.trim_end_matches('Z'), index)))
+            .filter_map(|(index, (head, _))| Some((head.as_ref()?.time, index)))
             .min();
         let Some((_, index)) = first else { return ui.flush() };
         let (head, past) = &mut heads[index];

@@ -64,6 +64,7 @@ pub fn parse(options: &Options) -> Result<Settings> {
             "fluentd-sub-second-precision",
             "fluentd-write-timeout",
             "fluentd-read-timeout",
+            "fluentd-request-ack",
         ],
     )?;
     let given = |name: &str| options.get(name).map(String::as_str).filter(|text| !text.is_empty());
@@ -79,6 +80,9 @@ pub fn parse(options: &Options) -> Result<Settings> {
             None => Err(wrong(name, text)),
         },
     };
+    if flag("fluentd-request-ack")? {
+        return Err(Error::failed("fluentd-request-ack is not supported: messages are sent without waiting"));
+    }
     // Nothing is ever waited for, so these two have nothing to bound.
     time("fluentd-write-timeout")?;
     time("fluentd-read-timeout")?;

@@ -17,6 +17,7 @@ use super::log::Stream;
 use crate::Result;
 
 pub use follow::follow;
+pub use parse::moment;
 pub use render::render;
 
 /// What to read.

@@ -128,7 +128,7 @@ impl Loose {
 }
 
 /// A time as seconds and nanoseconds since 1970; None when it is none.
-pub(super) fn moment(text: &str) -> Option<(i64, u32)> {
+pub fn moment(text: &str) -> Option<(i64, u32)> {
     utc(text.as_bytes()).or_else(|| {
         let time: jiff::Timestamp = text.parse().ok()?;
         Some((time.as_second(), u32::try_from(time.subsec_nanosecond()).ok()?))

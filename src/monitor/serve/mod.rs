@@ -110,6 +110,8 @@ struct Monitor<'t> {
 
 /// How long nothing must have happened before memory is given back.
 const IDLE: Duration = Duration::from_secs(1);
+/// Less than that is too short to be worth it.
+const SHORT: Duration = Duration::from_millis(100);
 /// How long a pipe that someone beside the container may hold must be quiet.
 const QUIET: Duration = Duration::from_millis(100);
 /// How long to wait for processes that outlive the init process.
@@ -247,9 +249,11 @@ impl Monitor<'_> {
 
     /// Polls for all that can be served now.
     fn wait(&mut self) -> rustix::io::Result<Vec<(Source, PollFlags)>> {
-        let idle = Timespec::try_from(IDLE).ok();
-        if !self.trimmed && self.timeout().is_none_or(|timeout| Some(timeout) > idle) {
-            let ready = self.poll(idle)?;
+        // What is due soon, a check of every second say, leaves half of the time until then.
+        let next = self.timeout().map(|timeout| Duration::try_from(timeout).unwrap_or_default() / 2);
+        let idle = next.map_or(IDLE, |next| next.min(IDLE));
+        if !self.trimmed && idle >= SHORT {
+            let ready = self.poll(Timespec::try_from(idle).ok())?;
             if !ready.is_empty() {
                 return Ok(ready);
             }

@@ -89,7 +89,8 @@ fn rotation_and_following() {
     let following = engine.call(["logs", "-f", "box"]).spawn();
     engine.sh("until wharfie exec box test -p /go; do sleep 0.02; done; wharfie exec box sh -c 'echo > /go'");
     following.expect("\n3000\n");
-    engine.wharfie(["exec", "box", "sh", "-c", "echo > /go"]).ok();
+    // The container may end before the command that ended it.
+    engine.wharfie(["exec", "box", "sh", "-c", "echo > /go"]);
     let output = following.wait();
     let expected: String = (1..=3005).map(|number| format!("{number}\n")).collect();
     assert!(
