@@ -20,7 +20,7 @@ pub struct Args {
 /// A process that cannot be started: docker says so without its usual lead, and 126 where it is not 127.
 fn of_process(error: Error) -> Error {
     match error.kind {
-        Kind::Conflict | Kind::Unavailable => from_engine(error),
+        Kind::Conflict | Kind::NotFound | Kind::Unavailable => from_engine(error),
         Kind::CommandNotFound => error,
         _ if error.message.contains("no such file or directory") => {
             Error { kind: Kind::CommandNotFound, ..error }

@@ -197,19 +197,17 @@ fn init_program(wanted: Option<&str>) -> Result<PathBuf> {
                 .hint("--init-binary takes a path, or a name on PATH")
         });
     }
-    const PROGRAMS: [&str; 5] = [
-        "/usr/bin/docker-init",
-        "/usr/libexec/docker/docker-init",
-        "/usr/bin/tini-static",
-        "/usr/bin/tini",
-        "/usr/bin/catatonit",
-    ];
-    PROGRAMS.iter().map(PathBuf::from).find(|path| path.is_file()).ok_or_else(|| {
+    const PROGRAMS: [&str; 4] = ["docker-init", "tini-static", "tini", "catatonit"];
+    let directories = || PATH.iter().chain(&["/usr/libexec/docker"]);
+    let mut places =
+        PROGRAMS.iter().flat_map(|name| directories().map(move |directory| Path::new(directory).join(name)));
+    places.find(|path| path.is_file()).ok_or_else(|| {
         Error::failed(format!(
-            "--init needs an init program on this machine, and none of {} is there",
-            PROGRAMS.join(", ")
+            "--init needs an init program on this machine, and none of {} is in {}",
+            PROGRAMS.join(", "),
+            directories().copied().collect::<Vec<_>>().join(", ")
         ))
-        .hint("on Debian: apt-get install tini")
+        .hint("on Debian: apt-get install tini; or name one with --init-binary")
     })
 }
 
