@@ -1,10 +1,11 @@
 //! `ps --filter`: docker's keys.
 
+use regex_lite::Regex;
+
 use crate::cli::args::parse::number;
 use crate::engine::container::{Container, Status, health};
 use crate::error::{Error, Result};
 
-use super::pattern::Pattern;
 use super::row::networks;
 
 /// The keys that docker knows.
@@ -165,8 +166,9 @@ fn check(key: &str, value: &str) -> Result<()> {
 /// docker takes the value as a regular expression, for the name with and without its slash.
 fn name_matches(name: &str, value: &str) -> bool {
     let slashed = format!("/{name}");
-    let found = |pattern: Pattern| pattern.is_in(name) || pattern.is_in(&slashed);
-    name == value || slashed == value || Pattern::parse(value).is_some_and(found)
+    let found = |pattern: Regex| pattern.is_match(name) || pattern.is_match(&slashed);
+    // What is no pattern matches nothing, as with docker.
+    name == value || slashed == value || Regex::new(value).is_ok_and(found)
 }
 
 fn is_ancestor(container: &Container, value: &str) -> bool {

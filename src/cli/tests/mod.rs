@@ -1,3 +1,4 @@
 //! The command tree as a whole.
 
 mod inventory;
+mod properties;

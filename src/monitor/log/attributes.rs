@@ -1,6 +1,8 @@
-//! The extra attributes of log entries (`labels`, `env` and `tag` options), chosen when a container starts.
+//! The extra attributes of log entries (`labels`, `labels-regex`, `env`, `env-regex` and `tag` options), chosen when a container starts.
 
 use std::collections::BTreeMap;
+
+use regex_lite::Regex;
 
 use crate::oci::request::LogConfig;
 
@@ -28,6 +30,20 @@ pub fn select(
             chosen.insert(name.to_owned(), value.to_owned());
         }
     }
+    // Checked when the container was made.
+    let pattern = |option: &str| {
+        let text = config.options.get(option).filter(|text| !text.is_empty())?;
+        Regex::new(text).ok()
+    };
+    if let Some(pattern) = pattern("labels-regex") {
+        let found = labels.iter().filter(|(name, _)| pattern.is_match(name));
+        chosen.extend(found.map(|(name, value)| (name.clone(), value.clone())));
+    }
+    if let Some(pattern) = pattern("env-regex") {
+        let pairs = env.iter().filter_map(|pair| pair.split_once('='));
+        let found = pairs.filter(|(name, _)| pattern.is_match(name));
+        chosen.extend(found.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
     if let Some(tag) = tag.filter(|tag| !tag.is_empty()) {
         chosen.insert("tag".into(), tag.into());
     }
@@ -49,5 +65,10 @@ mod tests {
         let expected = [("A", "2"), ("app", "web"), ("tag", "t")].map(|(k, v)| (k.into(), v.into()));
         assert_eq!(got, BTreeMap::from(expected));
         assert!(select(&LogConfig::default(), &labels, &env, None).is_empty());
+        let mut config = LogConfig::default();
+        config.options.insert("labels-regex".into(), "^(app|oth)".into());
+        config.options.insert("env-regex".into(), "^A$".into());
+        let expected = [("A", "2"), ("app", "web"), ("other", "x")].map(|(k, v)| (k.into(), v.into()));
+        assert_eq!(select(&config, &labels, &env, None), BTreeMap::from(expected));
     }
 }

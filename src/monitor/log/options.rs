@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 use crate::output::units::parse_ram;
@@ -94,9 +95,8 @@ pub(super) fn known(driver: &str, options: &Options, names: &[&str]) -> Result<(
             "cache-disabled" | "cache-max-size" | "cache-max-file" | "cache-compress" => {
                 cache(options)?;
             }
-            "labels-regex" | "env-regex" => {
-                return Err(invalid(format!("log opt '{name}' is not supported yet"))
-                    .hint("name the labels or variables with `labels` or `env`"));
+            "labels-regex" | "env-regex" if names.contains(&"labels") => {
+                Regex::new(value).map_err(|cause| invalid(format!("{name}: {cause}")))?;
             }
             name if names.contains(&name) => {}
             name => return Err(invalid(format!("unknown log opt '{name}' for {driver} log driver"))),
