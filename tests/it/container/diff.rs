@@ -3,7 +3,7 @@
 use super::{engine, inside, sleeper};
 use crate::images::Image;
 
-const IMAGE: &str = "mkdir /x; touch /x/1 /x/2; mkdir /x/k; touch /x/k/l; mkdir /y; touch /y/f; ln /y/f /y/g; mkdir /m; touch /m/1; mkdir /same; touch /same/f";
+const IMAGE: &str = r#"mkdir /x; touch /x/1 /x/2; mkdir /x/k; touch /x/k/l; mkdir /y; touch -d "2001-01-01 00:00:00" /y/f; ln /y/f /y/g; mkdir /m; touch /m/1; mkdir /same; touch /same/f"#;
 /// docker 28 says the same of this (its order apart, which is the order of a hash table there).
 const CHANGES: &str = "rm -r /x/1; rm -rf /y; mkdir /y; touch /y/g; touch /y/h; rm -r /m; touch /m; chmod 700 /bin; \
     echo 1 >> /etc/passwd; mv /bin/true /bin/true2; mkdir /ziel; ln -s /y /lnk; rm /same/f; rmdir /same; touch /tmp/a; rm /tmp/a";
