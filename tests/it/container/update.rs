@@ -1,6 +1,12 @@
 //! `update`: live, kept, and refused.
 
 use super::{BUSYBOX, engine, inside, sleeper};
+use crate::engine::TestEngine;
+
+/// Let the container end. What tells it may be ended with it.
+fn end(engine: &TestEngine, container: &str) {
+    let _ = engine.wharfie(["exec", container, "touch", "/end"]);
+}
 
 #[test]
 fn limits_hold_at_once_and_after_the_next_start() {
@@ -129,15 +135,15 @@ fn a_policy_holds_from_then_on() {
         engine.wharfie(["inspect", "-f", "{{json .HostConfig.RestartPolicy}}", "box"]).ok(),
         r#"{"Name":"on-failure","MaximumRetryCount":1}"#
     );
-    inside(&engine, "box", "touch /end");
+    end(&engine, "box");
     runs_for("box", 1);
-    inside(&engine, "box", "touch /end");
+    end(&engine, "box");
     ended("box");
     assert_eq!(status("box"), "exited 1", "once, no more");
     // It loses it while it runs.
     start("other", "always");
     engine.wharfie(["update", "--restart", "no", "other"]).ok();
-    inside(&engine, "other", "touch /end");
+    end(&engine, "other");
     ended("other");
     assert_eq!(status("other"), "exited 0");
     // And while it waits to be started again.
@@ -153,7 +159,7 @@ fn a_policy_holds_from_then_on() {
     let run = engine.call(["run", "--name", "front", BUSYBOX, "sh", "-c", script]).spawn();
     engine.sh("until wharfie exec front true 2>/dev/null; do sleep 0.02; done");
     engine.wharfie(["update", "--restart", "always", "front"]).ok();
-    inside(&engine, "front", "touch /end");
+    end(&engine, "front");
     assert_eq!(run.wait().code, 7);
     runs_for("front", 1);
     // --rm and a policy exclude each other.
