@@ -38,6 +38,33 @@ pub(super) async fn end(engine: &Engine, container: &Container) -> Result<()> {
         .hint("restart containerd (its containers keep running), then try again"))
 }
 
+/// How long to look for the shim of a start that was killed, and how long it may take to go by itself.
+const LOOKED_FOR: u32 = 6;
+const GOING: u32 = 20;
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// End the shim of a start whose caller was killed in the middle, where containerd has no task of it any more: it
+/// gives up a creation that nobody waits for, and its shim may have come too late to be told.
+pub(super) async fn end_stray(engine: &Engine, id: &str) {
+    let (mut absent, mut present) = (0, 0);
+    while absent < LOOKED_FOR {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let Some(shim) = shim(engine.containerd.namespace(), id) else {
+            absent += 1;
+            continue;
+        };
+        (absent, present) = (0, present + 1);
+        if present < GOING {
+            continue;
+        }
+        match engine.containerd.task(id, Some(CLEANING_UP)).await {
+            Err(error) if error.code == Code::NotFound => drop(kill_process(shim, Signal::KILL)),
+            // It is somebody's.
+            _ => return,
+        }
+    }
+}
+
 /// The shim that was started for this container alone. One that serves a pod has the pod's id.
 fn shim(namespace: &str, id: &str) -> Option<Pid> {
     let pid = process::all().into_iter().find(|pid| {

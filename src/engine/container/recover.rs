@@ -15,7 +15,7 @@ use super::model::{Container, Origin, Status};
 use super::network;
 use super::remove::{RemoveOptions, remove, remove_directory};
 use super::start::{StartOptions, start};
-use super::{image_mounts, image_view};
+use super::{hung, image_mounts, image_view};
 use crate::engine::{Engine, volume};
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::RestartPolicy;
@@ -45,7 +45,13 @@ pub async fn settle(engine: &Engine) -> Result<()> {
         let journal = serde_json::from_slice::<Journal>(&content).ok().filter(Journal::is_sound);
         let settled = match journal {
             Some(journal) if journal.removing => complete_removal(engine, &journal).await,
-            Some(journal) => roll_back(engine, &journal.id, &journal.snapshotter).await,
+            Some(journal) => match roll_back(engine, &journal.id, &journal.snapshotter).await {
+                Ok(()) => {
+                    hung::end_stray(engine, &journal.id).await;
+                    Ok(())
+                }
+                failed => failed,
+            },
             // It names nothing that could be taken down.
             None => Ok(()),
         };
