@@ -41,8 +41,9 @@ fn the_exit_code_and_signals_are_the_containers() {
     engine.wharfie(["run", "-d", "--name", "box", BUSYBOX, "sh", "-c", script]).ok();
     engine.sh("until wharfie logs box | grep -q ready; do sleep 0.02; done");
     let client = engine.call(["attach", "box"]).spawn();
-    // It listens to signals once it is attached, which shows only in what comes through it.
-    engine.sh("until wharfie kill -s HUP box >/dev/null; do :; done");
+    engine.sh("until grep -q '\"attach\"' /var/lib/wharfie/*/default/events/events; do sleep 0.02; done");
+    // It listens to signals once something comes through it.
+    engine.wharfie(["kill", "-s", "HUP", "box"]).ok();
     client.expect("got HUP");
     client.signal(Signal::TERM);
     assert_eq!(client.wait().code, 6);
