@@ -167,14 +167,13 @@ fn one_at_once_and_waiting_for_it() {
     let ended = engine.wharfie(["wait", "--condition", "healthy", "box"]);
     assert!(ended.fails(1).contains("container box exited (0)"), "{ended:?}");
 
-    // What is waited for beside health.
-    let waiting = engine.call(["wait", "--condition", "next-exit", "box"]).spawn();
-    engine.wharfie(["start", "box"]).ok();
-    engine.wharfie(["kill", "box"]).ok();
-    assert_eq!(waiting.wait().ok(), "137");
-    let waiting = engine.call(["wait", "--condition", "removed", "box"]).spawn();
-    engine.wharfie(["rm", "box"]).ok();
-    assert_eq!(waiting.wait().ok(), "137");
+    // What is waited for beside health, by who comes long before it.
+    for (condition, flag) in [("next-exit", "--tty"), ("removed", "--rm")] {
+        engine.wharfie(["rm", "box"]).ok();
+        let line = ["run", "-d", flag, "--name", "box", BUSYBOX, "sh", "-c", "sleep 3; exit 9"];
+        engine.wharfie(line).ok();
+        assert_eq!(engine.wharfie(["wait", "--condition", condition, "box"]).ok(), "9", "{condition}");
+    }
     let crash = engine.wharfie([
         "run",
         "-d",
