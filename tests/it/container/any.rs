@@ -128,6 +128,10 @@ fn every_verb_on_every_origin() {
         check(&["rm", reference], Err(if one.force.is_empty() { "container is running" } else { "kubelet" }));
         forced(&["kill", "-s", "WINCH"], Ok(reference));
         let wait = engine.call(["wait", reference]).spawn();
+        // It has asked long before the next command does.
+        engine.sh(&format!(
+            "until ls -l /proc/$(pgrep -fx 'wharfie wait {reference}')/fd 2>/dev/null | grep -q socket; do sleep 0.02; done"
+        ));
         forced(&["stop", "-t", "600"], Ok(reference));
         assert_eq!(wait.wait().ok(), "3", "{}", one.origin);
         check(&["ps", "-a", "-q", "--filter", &format!("id={reference}")], Ok(""));
