@@ -2,17 +2,12 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-
 use super::{Event, Journal, LONGEST_LINE};
-use crate::store::make_directory;
+use crate::store::{Watch, make_directory};
 use crate::{Error, Result};
 
 /// Goes through a journal, from its oldest event on.
@@ -21,7 +16,7 @@ pub struct Reader {
     journal: Journal,
     /// The file that was the current one before, while somebody may still write to it, and the current one.
     open: Vec<Lines>,
-    inotify: Option<OwnedFd>,
+    watch: Watch,
 }
 
 impl Journal {
@@ -32,14 +27,9 @@ impl Journal {
     pub fn reader(&self) -> Result<Reader> {
         make_directory(&self.directory, 0o700)?;
         // Watched before the first look: what comes in between is seen.
-        let watch = || -> rustix::io::Result<OwnedFd> {
-            let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-            let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
-            inotify::add_watch(&inotify, &self.directory, flags)?;
-            Ok(inotify)
-        };
+        let watch = Watch::new(&self.directory);
         let open = Lines::open(&self.previous())?.into_iter().collect();
-        Ok(Reader { journal: self.clone(), open, inotify: watch().ok() })
+        Ok(Reader { journal: self.clone(), open, watch })
     }
 }
 
@@ -69,15 +59,7 @@ impl Reader {
 
     /// Wait for something to be added, at most as long as `limit`.
     pub fn wait(&self, limit: Duration) {
-        let mut polled: Vec<PollFd<'_>> =
-            self.inotify.iter().map(|inotify| PollFd::new(inotify, PollFlags::IN)).collect();
-        // An interrupted wait is a short one.
-        let _ = rustix::event::poll(&mut polled, Timespec::try_from(limit).ok().as_ref());
-        if let Some(inotify) = &self.inotify {
-            let mut space = [MaybeUninit::uninit(); 4096];
-            let mut events = inotify::Reader::new(inotify, &mut space);
-            while events.next().is_ok() {}
-        }
+        self.watch.wait(limit);
     }
 }
 

@@ -2,18 +2,14 @@
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use super::entries::Entries;
 use super::files::{self, Content, LogFile};
 use super::{Options, Sink, tail};
+use crate::store::Watch;
 use crate::{Error, Result};
 
 /// How often to ask whether the container has ended.
@@ -33,7 +29,7 @@ pub fn follow(
     ended: &mut dyn FnMut(bool) -> bool,
     sink: &mut Sink<'_>,
 ) -> Result<()> {
-    let watch = Watch::new(path);
+    let watch = Watch::new(path.parent().unwrap_or(Path::new(".")));
     let mut files = files::open_all(path)?;
     let from = tail::start(&mut files, options.tail)?;
     let mut entries = Entries::new(options);
@@ -80,7 +76,7 @@ pub fn follow(
         }
         last_round = ended(quiet);
         if !last_round {
-            quiet = !watch.wait();
+            quiet = !watch.wait(TICK);
         }
     }
 }
@@ -142,42 +138,4 @@ fn starts_with(file: &mut LogFile, head: &[u8]) -> Result<bool> {
         filled += length;
     }
     Ok(start == head)
-}
-
-/// Wakes when something in the log's directory changes.
-struct Watch {
-    inotify: Option<OwnedFd>,
-}
-
-impl Watch {
-    fn new(path: &Path) -> Self {
-        let directory = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-        let open = || -> rustix::io::Result<OwnedFd> {
-            let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-            let flags = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
-            inotify::add_watch(&inotify, &directory, flags)?;
-            Ok(inotify)
-        };
-        // Without one (their number is limited) the ticks have to do.
-        Self { inotify: open().ok() }
-    }
-
-    /// Waits for a change, a tick at most. Whether there was one.
-    fn wait(&self) -> bool {
-        let tick = Timespec::try_from(TICK).ok();
-        let mut polled: Vec<PollFd<'_>> =
-            self.inotify.iter().map(|inotify| PollFd::new(inotify, PollFlags::IN)).collect();
-        // An interrupted wait is a short one.
-        let _ = rustix::event::poll(&mut polled, tick.as_ref());
-        if let Some(inotify) = &self.inotify {
-            let mut space = [MaybeUninit::uninit(); 4096];
-            let mut events = inotify::Reader::new(inotify, &mut space);
-            let mut changed = false;
-            while events.next().is_ok() {
-                changed = true;
-            }
-            return changed;
-        }
-        false
-    }
 }
