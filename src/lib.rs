@@ -7,6 +7,7 @@
 //! | [`cli`] | flags, printed words, exit codes: one file a verb |
 //! | [`engine`] | what the verbs mean: requests in, values and progress out |
 //! | [`monitor`] | the companion process of one container |
+//! | [`cri`] | what a kubelet asks of containerd |
 //! | [`containerd`] | gRPC and protobuf |
 //! | [`registry`] | HTTP |
 //! | [`image`] | layers and archives |
@@ -19,6 +20,7 @@
 pub mod cli;
 pub mod config;
 pub mod containerd;
+pub mod cri;
 pub mod engine;
 pub mod error;
 pub mod image;

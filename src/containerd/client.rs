@@ -62,6 +62,11 @@ impl Client {
         Ok(Self { lease: Some(header(id)?), ..self.clone() })
     }
 
+    /// The connection itself, for what else speaks gRPC over it: the `cri` room.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     pub(super) fn request<T>(&self, message: T) -> tonic::Request<T> {
         let mut request = tonic::Request::new(message);
         request.metadata_mut().insert("containerd-namespace", self.namespace.clone());

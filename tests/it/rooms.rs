@@ -16,7 +16,7 @@ struct Border {
 
 const BORDERS: &[Border] = &[
     Border {
-        words: &["containerd_client", "tonic::", "prost::", "prost_types"],
+        words: &["containerd_client", "k8s_cri", "tonic::", "prost::", "prost_types"],
         at_home: &["containerd/", "cri/"],
         reason: "only containerd and cri speak gRPC and know protobuf's types",
     },
@@ -94,8 +94,8 @@ const ORDER: &[&str] = &[
     "cli",
     "engine",
     "monitor",
-    "containerd",
     "cri",
+    "containerd",
     "registry",
     "image",
     "net",
