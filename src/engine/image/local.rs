@@ -29,12 +29,16 @@ impl Local {
         let filter = "type==io.containerd.content.v1".to_owned();
         let plugins = client.plugins(&[filter]).await.ok()?;
         let content = plugins.iter().find_map(|plugin| plugin.exports.get("root"))?;
-        let local = Self { content: content.into(), containerd };
-        local.sees(&local.content).then_some(local)
+        Some(Self { content: content.into(), containerd })
+    }
+
+    /// The content store's directory; containerd makes it with the first blob.
+    fn content(&self) -> Option<&Path> {
+        self.sees(&self.content).then_some(self.content.as_path())
     }
 
     /// Whether containerd means by `path` what this process does.
-    pub(super) fn sees(&self, path: &Path) -> bool {
+    fn sees(&self, path: &Path) -> bool {
         sees_the_same(self.containerd, path)
     }
 
@@ -44,14 +48,14 @@ impl Local {
         if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
-        File::open(self.content.join("blobs/sha256").join(hash)).ok()
+        File::open(self.content()?.join("blobs/sha256").join(hash)).ok()
     }
 
     /// The data of the unfinished blob `reference`, which `client` holds open, to be written and read.
     pub(super) fn ingest(&self, client: &Client, reference: &str) -> Option<File> {
         // containerd puts the namespace and a number before the reference, and calls the directory by their digest.
         let (begin, end) = (format!("{}/", client.namespace()), format!("/{reference}"));
-        let directories = std::fs::read_dir(self.content.join("ingest")).ok()?;
+        let directories = std::fs::read_dir(self.content()?.join("ingest")).ok()?;
         let own = directories.take(MOST_INGESTS).flatten().map(|entry| entry.path()).find(|directory| {
             let name = std::fs::read_to_string(directory.join("ref")).unwrap_or_default();
             name.starts_with(&begin)
