@@ -81,7 +81,7 @@ fn files_have_what_their_entries_say() {
         Entry { mode: 0o4755, uid: 5, gid: 6, ..entry("d/suid", Node::File(300_000)) },
         Entry { mode: 0o666, modified: -5, ..entry("open", Node::File(0)) },
         Entry { uid: 3, gid: 4, ..entry("d/link", Node::Symlink("/nowhere".into())) },
-        entry("d/again", Node::Hardlink("d/suid".into())),
+        Entry { uid: 5, gid: 6, ..entry("d/again", Node::Hardlink("d/suid".into())) },
         Entry { mode: 0o622, ..entry("fifo", Node::Fifo) },
         Entry { mode: 0o666, ..entry("null", Node::Character(1, 3)) },
     ]);
