@@ -180,10 +180,11 @@ pub(super) fn name_in_use(name: &str, by: &str) -> Error {
 
 async fn make(
     engine: &Engine,
-    request: ContainerRequest,
+    mut request: ContainerRequest,
     image: &ResolvedImage,
     id: &str,
 ) -> Result<(Container, Vec<Mount>, Vec<String>)> {
+    super::debug::lay_out(engine, id, &mut request)?;
     if request.rootfs {
         return make_on(engine, request, image, (id, Vec::new())).await;
     }

@@ -477,15 +477,19 @@ impl Monitor<'_> {
             self.accept();
         }
         let once = self.welcome.stdin_once;
-        let mut close = false;
+        let (mut close, mut abandoned) = (false, false);
         self.clients.retain(|client| {
             let late = client.deadline().is_some_and(|deadline| deadline <= Instant::now());
             let keep = !late && !client.is_done();
             close |= !keep && once && client.wants_stdin();
+            abandoned |= !keep && client.owner;
             keep
         });
         if close {
             self.input.close();
+        }
+        if abandoned && self.duty.session {
+            self.init.kill();
         }
         if self.owned && !self.clients.iter().any(|client| client.owner) {
             self.owned = false;
