@@ -14,6 +14,8 @@ pub struct Beside {
     pub files: String,
     /// Where the programs come from.
     pub tools: Tools,
+    /// The user and the group of this machine that are root for the other container.
+    pub root: (u32, u32),
 }
 
 /// Where the programs of a container that stands beside another one come from.

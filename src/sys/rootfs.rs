@@ -186,6 +186,14 @@ impl Rootfs {
         }
     }
 
+    /// Gives what `path` names, links followed within the root, to another owner. Nothing there is fine.
+    pub fn give(&self, path: &str, (uid, gid): (u32, u32)) -> Result<()> {
+        let failed = |cause: Errno| Error::io("change the owner of", in_container(path), cause);
+        let Some(place) = self.place(path).map_err(failed)? else { return Ok(()) };
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        rustix::fs::chownat(place, "", uid, gid, AtFlags::EMPTY_PATH).map_err(failed)
+    }
+
     /// A descriptor of what `path` names that cannot be read from: opening it has no effect.
     fn place(&self, path: &str) -> rustix::io::Result<Option<OwnedFd>> {
         let path = if path.is_empty() { "/" } else { path };

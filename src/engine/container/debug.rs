@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::hung;
 use super::model::{Container, Status};
+use super::{hung, spec};
+use crate::containerd::Mount;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::oci::beside::{Beside, TARGET, TOOLBOX, TREE, Tools};
@@ -17,6 +18,7 @@ use crate::oci::namespaces::{IdRange, NamespacePaths, UserNamespace};
 use crate::oci::process::merge_environment;
 use crate::oci::request::{ContainerRequest, HealthCheck, LogConfig, MountKind, MountRequest, NetworkMode};
 use crate::store::make_directory;
+use crate::sys::rootfs::Rootfs;
 use crate::sys::{namespace, process, program};
 
 /// The label that names the container beside which another one stands.
@@ -103,7 +105,13 @@ pub fn debug(
     for setting in [&mut namespaces.pid, &mut namespaces.ipc, &mut namespaces.uts, &mut namespaces.user] {
         *setting = Some(other.clone());
     }
-    request.beside = Some(Beside { target: target.id.clone(), files: files.clone(), tools: tools.clone() });
+    let root = |name| {
+        let map = namespace::id_map(pid, name);
+        map.iter().find(|[inside, ..]| *inside == 0).map(|[_, outside, _]| *outside).unwrap_or_default()
+    };
+    let root = if namespace::is_another(pid, "user") { (root("uid_map"), root("gid_map")) } else { (0, 0) };
+    let (target, files_there) = (target.id.clone(), files.clone());
+    request.beside = Some(Beside { target, files: files_there, tools: tools.clone(), root });
     Ok(Debugging { request, files, tools })
 }
 
@@ -230,9 +238,9 @@ fn range([inside, outside, count]: [u32; 3]) -> IdRange {
 
 /// Make the root of a container whose programs are not an image's: empty directories and links, over which the
 /// runtime mounts the programs, read-only, where nobody but the container sees it. The request names it then.
-pub(super) fn lay_out(engine: &Engine, id: &str, request: &mut ContainerRequest) -> Result<()> {
+pub(super) fn lay_out(engine: &Engine, id: &str, request: &mut ContainerRequest) -> Result<Vec<Mount>> {
     let Some(beside) = request.beside.clone().filter(|beside| beside.tools != Tools::Image) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let directory = engine.paths.container(id);
     make_directory(&directory, 0o711)?;
@@ -244,8 +252,30 @@ pub(super) fn lay_out(engine: &Engine, id: &str, request: &mut ContainerRequest)
         Tools::Static(programs) => request.mounts.push(of_programs(programs, &root)?),
     }
     link(&root, TARGET, Path::new(&beside.files))?;
+    // The runtime makes what is missing, as the root of the namespace that it joins.
+    for made in [&root, &root.join("bin")].into_iter().filter(|made| made.is_dir() && !made.is_symlink()) {
+        let (user, group) = (Some(beside.root.0), Some(beside.root.1));
+        std::os::unix::fs::chown(made, user, group)
+            .map_err(|cause| Error::io("change the owner of", made, cause))?;
+    }
     request.image = root.display().to_string();
-    Ok(())
+    // Through the shim, because our own directories are closed to other users.
+    Ok(vec![Mount {
+        kind: "bind".into(),
+        source: request.image.clone(),
+        options: vec!["bind".into(), "rw".into()],
+        ..Mount::default()
+    }])
+}
+
+/// Let the root of another user namespace make in an image what is missing for a start. The image's files stay
+/// whose they are: everybody's to read.
+pub(super) fn give(beside: &Beside, snapshot: &[Mount]) -> Result<()> {
+    if beside.root == (0, 0) {
+        return Ok(());
+    }
+    let root = Rootfs::writable(&spec::plain(snapshot))?;
+    ["/", "/etc", "/dev"].iter().try_for_each(|place| root.give(place, beside.root))
 }
 
 /// What programs live by, each a mount of its own; links as they are.

@@ -80,7 +80,12 @@ pub(super) async fn build(
         image: config,
         user: &user,
         host: &host,
-        rootfs: Path::new(if request.rootfs { request.image.as_str() } else { "rootfs" }),
+        // What the shim mounts is in the bundle.
+        rootfs: Path::new(if request.rootfs && request.beside.is_none() {
+            request.image.as_str()
+        } else {
+            "rootfs"
+        }),
         namespaces: &namespaces,
         files: files.for_spec(),
         mounts: &mounts,
