@@ -116,7 +116,12 @@ async fn attempt(args: Args, cx: &mut Context<'_>) -> Result<u8> {
             cx.ui.say(line)?;
         }
     }
-    let created = create::make(&engine, debugging.request, &extras, cx, false).await?;
+    let from_image = debugging.tools == Tools::Image;
+    let created = create::make(&engine, debugging.request, &extras, cx, false).await;
+    let created = created.map_err(|error| match from_image {
+        true => error.hint("without an image, the programs are this machine's own: leave out --image"),
+        false => error,
+    })?;
     session(&engine, created, &how, cx).await
 }
 

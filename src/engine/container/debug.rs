@@ -77,7 +77,10 @@ pub fn debug(
         request.mounts.extend(WRITABLE.iter().map(|(target, options)| in_memory(target, options)));
     }
     let given = request.command.take().filter(|command| !command.is_empty());
-    request.command = given.or_else(|| shell(&tools));
+    request.command = match given {
+        Some(command) => Some(command),
+        None => shell(&tools)?,
+    };
     if request.command.is_some() {
         // As typed: an image's entrypoint has no part in it.
         request.entrypoint = Some(Vec::new());
@@ -145,12 +148,13 @@ pub(super) fn running_pid(container: &Container) -> Result<u32> {
 
 fn ended(container: &Container) -> Error {
     let error = Error::conflict(format!("container {} is not running", container.name));
-    match container.origin {
+    let error = match container.origin {
         super::Origin::Cri => {
             error.hint("`wharfie ps` lists what runs; a kubelet starts its containers itself")
         }
         _ => error.hint(format!("start it first: wharfie start {}", container.name)),
-    }
+    };
+    error.hint("its files can be read all the same, with `wharfie cp`, and its output with `wharfie logs`")
 }
 
 fn tools(wanted: &Wanted) -> Result<Tools> {
@@ -176,15 +180,23 @@ fn tools(wanted: &Wanted) -> Result<Tools> {
 }
 
 /// The shell that is there; None leaves an image its own command.
-fn shell(tools: &Tools) -> Option<Vec<String>> {
-    let bash = match tools {
-        Tools::Image => return None,
-        Tools::Tree(tree) => {
-            ["bin/bash", "usr/bin/bash"].iter().any(|bash| program::is_executable(&tree.join(bash)))
-        }
-        Tools::Static(_) => false,
+fn shell(tools: &Tools) -> Result<Option<Vec<String>>> {
+    let found = match tools {
+        Tools::Image => return Ok(None),
+        Tools::Static(_) => Some("sh"),
+        Tools::Tree(tree) => ["bash", "sh"].into_iter().find(|shell| {
+            // Not followed: links lead elsewhere once the tree is a root.
+            ["bin", "usr/bin"].iter().any(|bin| fs::symlink_metadata(tree.join(bin).join(shell)).is_ok())
+        }),
     };
-    Some(vec![if bash { "bash" } else { "sh" }.into()])
+    match (found, tools) {
+        (Some(shell), _) => Ok(Some(vec![shell.into()])),
+        (None, Tools::Tree(tree)) => {
+            Err(Error::failed(format!("there is no shell below {}", tree.display()))
+                .hint("take one from an image (--image busybox) or a directory (--toolbox DIR)"))
+        }
+        (None, _) => Ok(None),
+    }
 }
 
 fn in_memory(target: &str, options: &[&str]) -> MountRequest {

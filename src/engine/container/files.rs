@@ -49,8 +49,9 @@ impl Files {
     fn mounted_in(container: &Container) -> Self {
         let spec: Spec = serde_json::from_slice(&container.raw.spec).unwrap_or_default();
         let source = |target: &str| {
-            let mounts = spec.mounts().iter().flatten();
-            let mount = mounts.filter(|mount| mount.destination() == Path::new(target)).last()?;
+            // The last one lies over the others.
+            let mut mounts = spec.mounts().iter().flatten().rev();
+            let mount = mounts.find(|mount| mount.destination() == Path::new(target))?;
             mount.source().clone().filter(|source| source.is_absolute() && source.is_file())
         };
         Self(oci::Files {

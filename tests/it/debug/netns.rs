@@ -10,10 +10,10 @@ fn a_program_of_the_machine_in_the_containers_network() {
     let engine = engine();
     target(&engine, &[]);
     let pid = engine.wharfie(["inspect", "-f", "{{.State.Pid}}", "web"]).ok().to_owned();
-    let theirs = engine.sh(&format!("nsenter --net=/proc/{pid}/ns/net ip addr"));
+    let theirs = engine.sh(&format!("nsenter --net=/proc/{pid}/ns/net ip -4 addr"));
     assert!(theirs.contains("eth0"));
-    assert_eq!(engine.wharfie(["netns", "web", "ip", "addr"]).ok(), theirs);
-    assert_eq!(engine.wharfie(["netns", "web", "--", "ip", "addr"]).ok(), theirs);
+    assert_eq!(engine.wharfie(["netns", "web", "ip", "-4", "addr"]).ok(), theirs);
+    assert_eq!(engine.wharfie(["netns", "web", "--", "ip", "-4", "addr"]).ok(), theirs);
     // Only the network is another one.
     assert_eq!(
         engine.wharfie(["netns", "web", "readlink", "/proc/self/ns/mnt", "/proc/self/ns/pid"]).ok(),
@@ -30,7 +30,7 @@ fn a_program_of_the_machine_in_the_containers_network() {
     sleep.signal(Signal::TERM);
     assert_eq!(sleep.wait().code, 6);
     engine.wharfie(["pause", "web"]).ok();
-    assert_eq!(engine.wharfie(["netns", "web", "ip", "addr"]).ok(), theirs);
+    assert_eq!(engine.wharfie(["netns", "web", "ip", "-4", "addr"]).ok(), theirs);
     for (line, code, message) in [
         (&["web", "nonsense"][..], 127, "exec: \"nonsense\": no such file or directory"),
         (&["web", "/etc/passwd"], 126, "exec: \"/etc/passwd\": permission denied"),
@@ -60,9 +60,9 @@ fn a_hung_shim_hides_nothing() {
     let engine = engine();
     target(&engine, &[]);
     let id = engine.wharfie(["ps", "-q", "--no-trunc"]).ok().to_owned();
-    let theirs = engine.wharfie(["netns", "web", "ip", "addr"]).ok().to_owned();
+    let theirs = engine.wharfie(["netns", "web", "ip", "-4", "addr"]).ok().to_owned();
     engine.sh(&format!("pkill -STOP -f 'containerd-shim.*{id}'"));
-    assert_eq!(engine.wharfie(["netns", "web", "ip", "addr"]).ok(), theirs);
+    assert_eq!(engine.wharfie(["netns", "web", "ip", "-4", "addr"]).ok(), theirs);
     let debug = engine.wharfie(["debug", "web", "--", "cat", "/target/mark"]);
     assert_eq!(debug.ok(), "of the target");
     assert!(debug.stderr.contains("the shim of web does not answer"), "{debug:?}");

@@ -8,10 +8,10 @@ use crate::engine::TestEngine;
 fn beside_a_pods_container() {
     let engine = cri::engine();
     let pod = cri::pod(&engine);
-    engine.sh("echo 192.0.2.7 shop > /etc/hosts-of-the-pod");
     let wharfie = |line: &[&str]| engine.wharfie([&["-n", "k8s.io"], line].concat());
-    let look = "cat $TARGET/proc/self/cmdline | tr '\\0' ' '; ls $TARGET/bin | grep -cx sh; hostname; \
-        tr '\\0' ' ' < /proc/1/cmdline";
+    // What the pod resolves names by is what is resolved by here.
+    let look = "tr '\\0' ' ' < $TARGET/proc/self/cmdline; hostname; echo '# ours' >> $TARGET/etc/resolv.conf; \
+        grep -q ours /etc/resolv.conf && tr '\\0' ' ' < /proc/1/cmdline";
     for tools in ["host", "image", "toolbox"] {
         let seen = wharfie(&["debug", "--tools", tools, &pod.container, "--", "sh", "-c", look]);
         let told = seen.ok().to_owned();

@@ -188,3 +188,39 @@ fn namespaces_that_the_target_shares() {
     assert!(paused.stderr.contains("web is paused"), "{paused:?}");
     end(&engine);
 }
+
+#[test]
+fn it_traces_the_target_and_cannot_be_looked_into() {
+    let engine = engine();
+    engine
+        .wharfie([
+            "run",
+            "-d",
+            "--name",
+            "web",
+            "-u",
+            "1000",
+            "--cap-drop",
+            "ALL",
+            "busybox",
+            "sleep",
+            "1000",
+        ])
+        .ok();
+    let script = "strace -o /tmp/trace -p 1 2>/tmp/told & until grep -q attached /tmp/told; do sleep 0.02; done; kill $!";
+    engine.wharfie(["debug", "-q", "web", "--", "bash", "-c", script]).ok();
+    engine.wharfie(["rm", "-f", "web"]).ok();
+    // The target's root has fewer capabilities: what the session sees of this machine stays the session's.
+    engine.wharfie(["run", "-d", "--name", "web", "busybox", "sleep", "1000"]).ok();
+    let mut debug = engine
+        .call(["debug", "-q", "web", "--", "sh", "-c", "echo at $$; read x; echo $x"])
+        .open_stdin()
+        .spawn();
+    debug.expect("at ");
+    let look = "for p in $(pidof sh); do ls /proc/$p/root/ /proc/$p/fd/ && exit 0; done; exit 5";
+    let seen = engine.wharfie(["exec", "web", "/bin/busybox", "ash", "-c", look]);
+    assert!(seen.code == 5 && seen.stderr.contains("ermission denied"), "{seen:?}");
+    debug.send("done\n");
+    debug.wait().ok();
+    end(&engine);
+}
