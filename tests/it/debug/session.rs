@@ -3,7 +3,6 @@
 use rustix::process::Signal;
 
 use super::{end, engine, target};
-use crate::engine::TestEngine;
 
 #[test]
 fn a_shell_at_a_terminal() {
@@ -52,34 +51,30 @@ fn it_is_listed_and_labelled_and_gone_at_its_end() {
     end(&engine);
 }
 
-/// Waits until nothing is left but the target, with no command that would help.
-#[track_caller]
-fn gone_by_itself(engine: &TestEngine) {
-    engine.wharfie(["rm", "-f", "web"]).ok();
-    engine.assert_clean();
-}
-
 #[test]
 fn killed_at_a_terminal_and_without() {
     let engine = engine();
+    target(&engine, &[]);
+    // Once, so that what is made once is there. Then nothing may be left, and no command is there to help.
     for tools in ["host", "image", "toolbox"] {
-        target(&engine, &[]);
+        engine.wharfie(["debug", "--tools", tools, "web", "--", "true"]).ok();
+    }
+    engine.accept();
+    for tools in ["host", "image", "toolbox"] {
         let mut shell = engine.terminal(["debug", "--tools", tools, "web"]);
         shell.expect("# ");
         shell.send("sleep 4321\n");
-        engine.sh("until pgrep -f 'sleep 4321' > /dev/null; do sleep 0.02; done");
+        engine.sh("until pgrep -f '^sleep 4321' > /dev/null; do sleep 0.02; done");
         shell.signal(Signal::KILL);
         drop(shell);
-        gone_by_itself(&engine);
-        target(&engine, &[]);
-        let debug = engine
-            .call(["debug", "--tools", tools, "web", "--", "sh", "-c", "echo up; sleep 4321"])
-            .open_stdin()
-            .spawn();
+        engine.assert_clean();
+        let line = ["debug", "--tools", tools, "web", "--", "sh", "-c", "sleep 4321 & echo up; wait"];
+        let debug = engine.call(line).open_stdin().spawn();
         debug.expect("up");
         debug.signal(Signal::KILL);
-        gone_by_itself(&engine);
+        engine.assert_clean();
     }
+    end(&engine);
 }
 
 #[test]
