@@ -234,5 +234,9 @@ fn told(target: &Container, debugging: &Debugging) -> Vec<String> {
         }
         _ => {}
     }
+    if debugging.strange_runtime {
+        let runtime = &target.raw.runtime;
+        lines.push(format!("{} may be out of this machine's sight: its runtime is {runtime}", target.name));
+    }
     lines
 }

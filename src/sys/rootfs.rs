@@ -254,6 +254,29 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_is_given_within_the_root_alone() {
+        use std::os::unix::fs::{MetadataExt, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let (root, outside) = (directory.path().join("root"), directory.path().join("outside"));
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(&outside, "").unwrap();
+        std::fs::write(root.join("file"), "").unwrap();
+        symlink("../../outside", root.join("out")).unwrap();
+        let before = std::fs::metadata(&outside).unwrap();
+        // Anybody may give a file to whom it has already; only root may do more.
+        let is_root = rustix::process::geteuid().is_root();
+        let owner = if is_root { (4711, 4712) } else { (before.uid(), before.gid()) };
+        let look = Rootfs::at(&root).unwrap();
+        for path in ["/file", "/out", "/nothing"] {
+            look.give(path, owner).unwrap();
+        }
+        let after = std::fs::metadata(root.join("file")).unwrap();
+        assert_eq!((after.uid(), after.gid()), owner);
+        let after = std::fs::metadata(&outside).unwrap();
+        assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+    }
+
+    #[test]
     fn links_stay_within() {
         let (outer, rootfs) = world();
         let etc = outer.path().join("root/etc");

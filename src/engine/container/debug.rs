@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::model::{Container, Status};
+use super::model::{Container, Origin, Status};
 use super::{hung, spec};
 use crate::containerd::Mount;
 use crate::engine::Engine;
@@ -52,6 +52,8 @@ pub struct Debugging {
     pub files: String,
     /// Where the programs come from, where it is not an image.
     pub tools: Tools,
+    /// Nothing is known of how the target's runtime keeps processes: in a virtual machine, say.
+    pub strange_runtime: bool,
 }
 
 /// Turn `request` (its command, user, environment, capabilities and mounts) into one for a container beside
@@ -65,7 +67,11 @@ pub fn debug(
     mut request: ContainerRequest,
     same_environment: bool,
 ) -> Result<Debugging> {
-    let pid = running_pid(target)?;
+    let pid = running_pid(target).map_err(|error| match target.status {
+        Status::Unknown => error,
+        _ => error
+            .hint("its files can be read as it is, with `wharfie cp`, and its output with `wharfie logs`"),
+    })?;
     let inside = process::innermost_pid(pid).ok_or_else(|| ended(target))?;
     let files = format!("/proc/{inside}/root");
     let tools = tools(&wanted)?;
@@ -113,9 +119,10 @@ pub fn debug(
         map.iter().find(|[inside, ..]| *inside == 0).map(|[_, outside, _]| *outside).unwrap_or_default()
     };
     let root = if namespace::is_another(pid, "user") { (root("uid_map"), root("gid_map")) } else { (0, 0) };
-    let (target, files_there) = (target.id.clone(), files.clone());
-    request.beside = Some(Beside { target, files: files_there, tools: tools.clone(), root });
-    Ok(Debugging { request, files, tools })
+    request.beside =
+        Some(Beside { target: target.id.clone(), files: files.clone(), tools: tools.clone(), root });
+    let strange_runtime = !target.raw.runtime.starts_with("io.containerd.runc.");
+    Ok(Debugging { request, files, tools, strange_runtime })
 }
 
 /// A container's network namespace, held open.
@@ -148,13 +155,10 @@ pub(super) fn running_pid(container: &Container) -> Result<u32> {
 
 fn ended(container: &Container) -> Error {
     let error = Error::conflict(format!("container {} is not running", container.name));
-    let error = match container.origin {
-        super::Origin::Cri => {
-            error.hint("`wharfie ps` lists what runs; a kubelet starts its containers itself")
-        }
-        _ => error.hint(format!("start it first: wharfie start {}", container.name)),
-    };
-    error.hint("its files can be read all the same, with `wharfie cp`, and its output with `wharfie logs`")
+    match container.origin {
+        Origin::Wharfie => error.hint(format!("start it first: wharfie start {}", container.name)),
+        _ => error.hint("`wharfie ps` lists what runs"),
+    }
 }
 
 fn tools(wanted: &Wanted) -> Result<Tools> {

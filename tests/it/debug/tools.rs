@@ -144,6 +144,8 @@ fn users_capabilities_and_variables() {
     engine.wharfie(["stop", "-t", "0", "web"]).ok();
     let stopped = engine.wharfie(["debug", "web"]);
     assert!(stopped.fails(125).contains("container web is not running"), "{stopped:?}");
+    assert!(stopped.stderr.contains("with `wharfie cp`"), "{stopped:?}");
+    assert_eq!(engine.sh("wharfie cp web:/mark - | tar -xO"), "of the target");
     end(&engine);
 }
 
