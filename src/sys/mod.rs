@@ -11,6 +11,7 @@ pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod process;
+pub mod program;
 pub mod rootfs;
 pub mod signal;
 pub mod terminal;

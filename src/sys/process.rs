@@ -104,6 +104,16 @@ pub fn command_line(pid: u32) -> Vec<String> {
     line.split_terminator('\0').map(str::to_owned).collect()
 }
 
+/// The number that process `pid` has in its own pid namespace; None for one that has ended.
+pub fn innermost_pid(pid: u32) -> Option<u32> {
+    innermost(&text(format!("/proc/{pid}/status").into(), LONGEST_FILE)?)
+}
+
+fn innermost(status: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
 impl Process {
     /// The process `pid`; None when it has ended, or never was.
     pub fn read(pid: u32) -> Option<Self> {
@@ -248,6 +258,14 @@ mod tests {
             (process.age(&clock), process.cpu_permille(&clock), process.memory_permille(&clock)),
             (30, 100, 250)
         );
+    }
+
+    #[test]
+    fn a_number_of_its_own() {
+        assert_eq!(innermost("Name:\ta\nNSpid:\t4242\t17\t1\nNSpgid:\t5\n"), Some(1));
+        assert_eq!(innermost("NSpid:\t4242\n"), Some(4242));
+        assert_eq!(innermost("Name:\ta\n"), None);
+        assert_eq!(innermost_pid(u32::MAX), None);
     }
 
     #[test]
