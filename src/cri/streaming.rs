@@ -96,24 +96,21 @@ pub async fn connect(url: &str) -> Result<(Output, Input)> {
 /// terminal. The input has a connection of its own, so that it can end ([`Input::close`]) and the output go on, with
 /// every version of the protocol.
 ///
+/// Without `input` it is for containers that were made without one: containerd takes the channel that is not used
+/// for an input that ends, and closes the container's.
+///
 /// # Errors
 /// What CRI answered (a container that does not run, none of this id), and as [`connect`].
 pub async fn attach(client: &Client, id: &str, input: bool, tty: bool) -> Result<(Output, Option<Input>)> {
-    let request = api::AttachRequest {
-        container_id: id.into(),
-        tty,
-        stdout: true,
-        // A terminal has one stream.
-        stderr: !tty,
-        stdin: false,
-    };
-    let (output, _) = connect(&client.attach(request).await?.url).await?;
+    // A terminal has one stream.
+    let output =
+        api::AttachRequest { container_id: id.into(), tty, stdin: input, stdout: true, stderr: !tty };
+    let silent = api::AttachRequest { stdout: false, stderr: false, ..output.clone() };
+    let (output, _) = connect(&client.attach(output).await?.url).await?;
     if !input {
         return Ok((output, None));
     }
-    let request =
-        api::AttachRequest { container_id: id.into(), tty, stdin: true, ..api::AttachRequest::default() };
-    let (mut answers, input) = connect(&client.attach(request).await?.url).await?;
+    let (mut answers, input) = connect(&client.attach(silent).await?.url).await?;
     // Nothing comes here but what keeps the connection alive.
     tokio::spawn(async move { while let Ok(Some(_)) = answers.next().await {} });
     Ok((output, Some(input)))
