@@ -28,8 +28,8 @@ const BORDERS: &[Border] = &[
     Border { words: &["reqwest"], at_home: &["registry/"], reason: "only registry speaks HTTP" },
     Border {
         words: &["rustls"],
-        at_home: &["registry/", "config/"],
-        reason: "only registry and what configures it know TLS",
+        at_home: &["registry/", "config/", "monitor/log/"],
+        reason: "only registry, what configures it, and log drivers that send messages away know TLS",
     },
     Border {
         words: &["clap::", "clap_complete", "clap_mangen"],
