@@ -17,6 +17,7 @@ mod health;
 mod image_mounts;
 mod kill;
 mod log_drivers;
+mod log_tls;
 mod logs;
 mod monitor;
 mod mounts;
