@@ -74,7 +74,7 @@ while True:
         print("failed:", error, flush=True)
 "#;
 
-fn python<'a>(engine: &TestEngine, script: &str, arguments: &[&'a str]) -> Running {
+fn python(engine: &TestEngine, script: &str, arguments: &[&str]) -> Running {
     let path = engine.directory().join("server.py");
     fs::write(&path, script).unwrap();
     let path = path.display().to_string();
@@ -166,6 +166,9 @@ fn syslog_over_tls() {
     server.expect(" - second\n");
     said(&engine, "third");
     server.expect(" - third\n");
+    // TLS has its price, and only those who ask for it pay: see `monitor.rs` for the others.
+    let memory = engine.sh("awk '/^RssAnon:/ { print $2 }' /proc/$(pgrep -f '_[_]monitor')/status");
+    assert!(memory.trim().parse::<u32>().unwrap() < 4096, "{memory} kB");
     // The server goes away altogether; what waits comes when it is there again.
     server.signal(rustix::process::Signal::KILL);
     let got = server.wait().stdout;
