@@ -73,7 +73,7 @@ impl Tls {
     }
 
     /// Whether the server and we agree: a connection that is made and closed at once. A server that is away is no
-    /// disagreement. Blocks for twice `most`.
+    /// disagreement. Blocks: `most` bounds each step, to connect, to read, to write.
     ///
     /// # Errors
     /// What is wrong with the server's certificate, or what it has against ours.
