@@ -109,8 +109,8 @@ fn write_file(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).expect("write into the registry's storage");
 }
 
-/// A certificate authority and a certificate of it for 127.0.0.1 and localhost.
-fn certificates(directory: &Path) {
+/// A certificate authority (`ca.crt`) and a certificate of it for 127.0.0.1 and localhost (`server.crt`, `server.key`).
+pub(crate) fn certificates(directory: &Path) {
     let script = r#"
         key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
         openssl req -x509 $key -keyout ca.key -out ca.crt -subj /CN=wharfie-test-authority \

@@ -20,11 +20,16 @@ const BORDERS: &[Border] = &[
         at_home: &["containerd/", "cri/"],
         reason: "only containerd and cri speak gRPC and know protobuf's types",
     },
+    Border {
+        words: &["tokio_tungstenite"],
+        at_home: &["cri/"],
+        reason: "only cri speaks the WebSocket of a kubelet's streams; the others get chunks from it",
+    },
     Border { words: &["reqwest"], at_home: &["registry/"], reason: "only registry speaks HTTP" },
     Border {
         words: &["rustls"],
-        at_home: &["registry/", "config/"],
-        reason: "only registry and what configures it know TLS",
+        at_home: &["registry/", "config/", "monitor/log/"],
+        reason: "only registry, what configures it, and log drivers that send messages away know TLS",
     },
     Border {
         words: &["clap::", "clap_complete", "clap_mangen"],

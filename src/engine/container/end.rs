@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::find::no_such;
 use super::hold::hold;
-use super::model::{Container, STATE_EXTENSION, State, state_extension};
+use super::model::{Container, Origin, STATE_EXTENSION, State, state_extension};
 use super::{hung, network};
 use crate::containerd::{Code, TaskStatus};
 use crate::engine::{Engine, event};
@@ -44,7 +44,8 @@ pub(super) async fn finish_held(engine: &Engine, container: &mut Container) -> R
     };
     // Recorded first: whoever finds no task any more finds the exit status.
     let known = record_end(engine, container, exit).await?;
-    if task.is_some() {
+    // A kubelet's CRI does it itself, and takes one that has gone already for a failure.
+    if task.is_some() && container.origin != Origin::Cri {
         match engine.containerd.delete_task(&container.id).await {
             Err(error) if error.code == Code::DeadlineExceeded => return Err(hung::error(container)),
             Err(error) if !error.is_not_found() => return Err(error.into()),

@@ -11,9 +11,11 @@ use super::model::{Container, Record};
 use crate::config::paths::JOURNALD;
 use crate::error::{Error, Result};
 use crate::monitor::Duty;
-use crate::monitor::log::link::{Address, Patience};
+use crate::monitor::log::link::Patience;
 use crate::monitor::log::options::{Place, cache, limit};
 use crate::monitor::log::remote::{Form, Target};
+use crate::monitor::log::socket::Address;
+use crate::monitor::log::tls::{self, Tls};
 use crate::monitor::log::{attributes, fluentd, journald, syslog};
 use crate::output::template::{Options, Template, Val};
 
@@ -96,11 +98,20 @@ async fn target(
 ) -> Result<Option<Target>> {
     let config = &record.request.log;
     let asked = limit(&config.options)?;
+    let mut tls = None;
     let (address, patience, form, own_limit) = match config.driver.as_str() {
         "syslog" => {
             let (place, facility, layout) = syslog::parse(&config.options)?;
             let form = Form::Syslog(syslog::Form { layout, facility, tag, hostname: hostname() });
-            (look_up(place).await?, Patience::default(), form, None)
+            if let Place::Tls(host, _) = &place {
+                tls = Some(syslog::tls(&config.options, host.clone())?);
+            }
+            let address = look_up(place).await?;
+            must_agree(&address, tls.as_ref()).await.map_err(|error| {
+                error
+                    .hint("--log-opt syslog-tls-ca-cert=FILE names the authority of the server's certificate")
+            })?;
+            (address, Patience::default(), form, None)
         }
         "journald" => {
             if !Path::new(JOURNALD).exists() {
@@ -115,11 +126,23 @@ async fn target(
             let mut fields = extra;
             fields.insert("container_id".into(), container.id.clone());
             fields.insert("container_name".into(), format!("/{}", container.name));
-            let (id, precise) = (container.id.clone(), settings.precise);
-            let form = Form::Fluentd(fluentd::Form { tag, record: fields, precise, id });
+            let form = Form::Fluentd(fluentd::Form {
+                tag,
+                record: fields,
+                precise: settings.precise,
+                id: container.id.clone(),
+                acknowledged: settings.patience.receipt.is_some(),
+            });
+            if let Place::Tls(name, _) = &settings.place {
+                let name = name.clone();
+                tls = Some(tls::Settings { name, authorities: None, identity: None, skip_verify: false });
+            }
             let address = look_up(settings.place).await?;
             if !settings.asynchronous {
                 must_answer(&address).await?;
+                must_agree(&address, tls.as_ref()).await.map_err(|error| {
+                    error.hint("make the authority of its certificate known to this machine: docker has no option for it")
+                })?;
             }
             (address, settings.patience, form, settings.limit)
         }
@@ -128,7 +151,7 @@ async fn target(
     let limit = asked.or(own_limit).unwrap_or(LIMIT);
     let blocking = config.options.get("mode").is_none_or(|mode| mode != "non-blocking");
     let patience = Patience { blocking, ..patience };
-    Ok(Some(Target { address, patience, limit, form, cache: cache(&config.options)? }))
+    Ok(Some(Target { address, tls, patience, limit, form, cache: cache(&config.options)? }))
 }
 
 fn journald_form(
@@ -157,7 +180,7 @@ async fn look_up(place: Place) -> Result<Address> {
         Place::Datagram(path) => return Ok(Address::Datagram(path)),
         Place::Stream(path) => return Ok(Address::Stream(path)),
         Place::Udp(host, port) => ("udp", host, port),
-        Place::Tcp(host, port) => ("tcp", host, port),
+        Place::Tcp(host, port) | Place::Tls(host, port) => ("tcp", host, port),
     };
     let failed = |cause: &str| {
         Error::failed(format!("dial {network}: lookup {host}: {cause}"))
@@ -193,6 +216,15 @@ async fn must_answer(address: &Address) -> Result<()> {
     };
     Err(Error::failed(format!("dial {name}: connect: {cause}"))
         .hint("start fluentd first, or let the container start without it: --log-opt fluentd-async=true"))
+}
+
+/// A certificate that is wrong now will be wrong later, and messages would be lost without a word: docker too starts
+/// no container then. A server that is away is another matter.
+async fn must_agree(address: &Address, settings: Option<&tls::Settings>) -> Result<()> {
+    let (Some(settings), &Address::Tcp(address)) = (settings, address) else { return Ok(()) };
+    let tls = Tls::new(settings)?;
+    let asked = tokio::task::spawn_blocking(move || tls.agrees(address, ANSWER)).await;
+    asked.unwrap_or_else(|cause| Err(Error::failed(format!("tls: {cause}"))))
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::Filters;
-use super::foreign::{Foreign, is_told};
+use super::foreign::{Foreign, is_told, may_be_told};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::journal::{Event, Kind, Reader};
+use crate::journal::{Event, Reader};
 
 /// Which events.
 #[derive(Debug, Clone, Default)]
@@ -31,7 +31,7 @@ pub struct Events {
 
 /// How long to wait for a change before looking whether anybody still listens.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a foreign event about an image is kept back, until the journal may have told of it.
+/// How long a foreign event is kept back that the journal may tell of too, in seconds.
 const KEPT_BACK: i64 = 1;
 /// So many of the journal's last events tell what is known already.
 const REMEMBERED: usize = 256;
@@ -91,7 +91,7 @@ struct Mixer {
     sender: mpsc::Sender<Result<Event>>,
     /// The journal's last events.
     recent: VecDeque<Event>,
-    /// Foreign events about images.
+    /// Foreign events that the journal may tell of too.
     waiting: VecDeque<Event>,
 }
 
@@ -126,7 +126,7 @@ impl Mixer {
             }
             while let Ok(event) = foreign.try_recv() {
                 match event {
-                    Ok(event) if event.kind == Kind::Image => self.waiting.push_back(event),
+                    Ok(event) if may_be_told(&event) => self.waiting.push_back(event),
                     Ok(event) => self.tell(&event)?,
                     Err(error) => {
                         let _ = self.sender.blocking_send(Err(error));
@@ -134,7 +134,7 @@ impl Mixer {
                     }
                 }
             }
-            self.tell_images()?;
+            self.tell_waiting()?;
             if ends || self.sender.is_closed() {
                 return Err(Over);
             }
@@ -142,7 +142,7 @@ impl Mixer {
         }
     }
 
-    fn tell_images(&mut self) -> std::result::Result<(), Over> {
+    fn tell_waiting(&mut self) -> std::result::Result<(), Over> {
         let now = Timestamp::now().as_second();
         while self.waiting.front().is_some_and(|event| now - event.time > KEPT_BACK) {
             if let Some(event) = self.waiting.pop_front()

@@ -113,7 +113,7 @@ fn describe(group: &[Image], parts: &[Part], snapshots: &HashMap<String, u64>) -
         named_at: group.iter().filter_map(|image| image.created_at).max(),
         labels: labels.map(|(key, value)| (key.clone(), value.clone())).collect(),
         containers: Vec::new(),
-        kept: group.iter().any(is_kept),
+        kept: group.iter().any(|image| why_kept(image).is_some()),
         names,
         tags,
         digests,
@@ -137,14 +137,18 @@ impl ImageUsage {
     }
 }
 
-/// Pinned by CRI, or by its name the image of which pods' sandboxes are made: containerd before 1.7 pins none,
-/// and a node that cannot pull it starts no pod any more.
-fn is_kept(image: &Image) -> bool {
+/// Why an image stays whatever is pruned: CRI has pinned it, or by its name pods' sandboxes are made of it. containerd
+/// before 1.7 pins none, and a node that cannot pull it starts no pod any more.
+pub(super) fn why_kept(image: &Image) -> Option<&'static str> {
     let repository = Reference::parse(&image.name).map(|reference| reference.name()).unwrap_or_default();
     let last = repository.rsplit('/').next().unwrap_or_default();
-    image.labels.get(PINNED.0).is_some_and(|value| value == PINNED.1)
-        || last == "pause"
-        || last.starts_with("pause-")
+    if image.labels.get(PINNED.0).is_some_and(|value| value == PINNED.1) {
+        Some("CRI has pinned it")
+    } else if last == "pause" || last.starts_with("pause-") {
+        Some("the sandboxes of pods are made of it")
+    } else {
+        None
+    }
 }
 
 /// Bytes of all these images together: what they share counts once.
@@ -299,7 +303,7 @@ mod tests {
             ("docker.io/library/a:1", &[("io.cri-containerd.pinned", "pinned")], true),
             ("docker.io/library/a:1", &[("io.cri-containerd.image", "managed")], false),
         ] {
-            assert_eq!(is_kept(&record(name, labels)), expected, "{name} {labels:?}");
+            assert_eq!(why_kept(&record(name, labels)).is_some(), expected, "{name} {labels:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::registry::{Reference, is_id_prefix};
 
+use super::disk::why_kept;
 use super::name::{dangling, is_dangling, same_target};
 use super::resolve::find;
 
@@ -45,12 +46,15 @@ pub async fn remove(engine: &Engine, text: &str, options: RemoveOptions) -> Resu
     if by_id && tags > 1 && !options.force {
         return Err(conflict(&id, "must be forced", "image is referenced in multiple repositories"));
     }
-    if !by_id {
-        let going = same_name(text, &image, &all);
-        let staying = all.iter().any(|other| tag_of(other).is_some() && !going.contains(&&other.name));
-        if staying {
-            return untag(engine, &all, &going).await;
-        }
+    let meant = if by_id { Vec::new() } else { same_name(text, &image, &all) };
+    let staying = |other: &Image| tag_of(other).is_some() && !meant.contains(&&other.name);
+    let whole = by_id || !all.iter().any(staying);
+    if !options.force {
+        let going = all.iter().filter(|image| whole || meant.contains(&&image.name));
+        permit(engine, text, &going.collect::<Vec<_>>()).await?;
+    }
+    if !whole {
+        return untag(engine, &all, &meant).await;
     }
     if let Some(user) = user(engine, &all).await? {
         let state = if user.running { "running" } else { "stopped" };
@@ -77,6 +81,26 @@ pub async fn remove(engine: &Engine, text: &str, options: RemoveOptions) -> Resu
     engine.note(&[event::of_image("delete", &id, &id)]);
     removed.push(Removed::Deleted(id));
     Ok(removed)
+}
+
+/// Whether no pod needs these names, now or later: a kubelet does not expect them to go.
+async fn permit(engine: &Engine, text: &str, going: &[&Image]) -> Result<()> {
+    let kept = going.iter().find_map(|image| why_kept(image)).map(str::to_owned);
+    let why = match kept {
+        Some(why) => why,
+        None => {
+            let sandboxes = ["labels.\"io.cri-containerd.kind\"==sandbox".to_owned()];
+            let sandboxes = engine.containerd.containers(&sandboxes).await?;
+            let stands = |name: &str| going.iter().any(|image| image.name == name);
+            let Some(sandbox) = sandboxes.iter().find(|sandbox| stands(&sandbox.image)) else {
+                return Ok(());
+            };
+            format!("image is being used by {}, the sandbox of a pod", short(&sandbox.id))
+        }
+    };
+    let message = format!("conflict: unable to delete {text} (must be forced) - {why}");
+    Err(Error::conflict(message)
+        .hint("a node that has lost it and cannot pull it starts no pod: --force removes it all the same"))
 }
 
 /// Forget names; what they alone kept is gone afterwards.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::link::Patience;
@@ -14,6 +16,8 @@ use crate::{Error, Result};
 
 /// docker's default port.
 const PORT: u16 = 24224;
+/// How long a receipt may take where nobody says: what fluentd's own forwarder waits. docker's driver waits for ever.
+const RECEIPT: Duration = Duration::from_secs(190);
 
 /// What every message of a container carries.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +30,9 @@ pub struct Form {
     pub precise: bool,
     /// Leads the ids of lines that come in parts.
     pub id: String,
+    /// Each message asks for a receipt.
+    #[serde(default)]
+    pub acknowledged: bool,
 }
 
 /// What the options say.
@@ -80,12 +87,10 @@ pub fn parse(options: &Options) -> Result<Settings> {
             None => Err(wrong(name, text)),
         },
     };
-    if flag("fluentd-request-ack")? {
-        return Err(Error::failed("fluentd-request-ack is not supported: messages are sent without waiting"));
-    }
-    // Nothing is ever waited for, so these two have nothing to bound.
+    // No write is ever waited for, so this has nothing to bound.
     time("fluentd-write-timeout")?;
-    time("fluentd-read-timeout")?;
+    let receipt = time("fluentd-read-timeout")?.filter(|time| !time.is_zero()).unwrap_or(RECEIPT);
+    let receipt = flag("fluentd-request-ack")?.then_some(receipt);
     let interval = time("fluentd-async-reconnect-interval")?;
     if interval.is_some_and(|time| !(Duration::from_millis(100)..=Duration::from_secs(10)).contains(&time)) {
         return Err(Error::failed(format!(
@@ -106,7 +111,7 @@ pub fn parse(options: &Options) -> Result<Settings> {
         place: address(given("fluentd-address").unwrap_or_default())?,
         asynchronous: flag("fluentd-async")?,
         limit,
-        patience: Patience { pause, attempts, ..Patience::default() },
+        patience: Patience { pause, attempts, receipt, ..Patience::default() },
         precise: flag("fluentd-sub-second-precision")?,
     })
 }
@@ -120,12 +125,11 @@ fn address(text: &str) -> Result<Place> {
     match scheme {
         "unix" if rest.trim_start_matches('/').is_empty() => Err(invalid("path is empty")),
         "unix" => Ok(Place::Stream(PathBuf::from(rest))),
-        "tcp" if rest.contains('/') => Err(invalid("should not contain a path element")),
-        "tcp" => {
+        "tcp" | "tls" if rest.contains('/') => Err(invalid("should not contain a path element")),
+        "tcp" | "tls" => {
             let (host, port) = place(rest, PORT).map_err(|error| invalid(&error.message))?;
-            Ok(Place::Tcp(host, port))
+            Ok(if scheme == "tls" { Place::Tls(host, port) } else { Place::Tcp(host, port) })
         }
-        "tls" => Err(invalid("tls is not supported").hint("send to a fluentd or fluent-bit on this machine")),
         other => Err(invalid(&format!("unsupported scheme: '{other}'"))),
     }
 }
@@ -133,7 +137,7 @@ fn address(text: &str) -> Result<Place> {
 impl Form {
     /// One message.
     pub(super) fn write(&self, message: &Message<'_>, out: &mut Vec<u8>) {
-        out.push(0x93);
+        out.push(if self.acknowledged { 0x94 } else { 0x93 });
         text(self.tag.as_bytes(), out);
         let (seconds, nanoseconds) = message.time.moment();
         // fluentd's own seconds have 32 bits too.
@@ -167,6 +171,50 @@ impl Form {
         text(message.stream.name().as_bytes(), out);
         text(b"log", out);
         text(message.line, out);
+        if self.acknowledged {
+            out.push(0x81);
+            text(b"chunk", out);
+            // The last bytes of a message are its chunk's id: by them the link knows whose receipt has come.
+            text(chunk().as_bytes(), out);
+        }
+    }
+}
+
+/// An id that no other message has.
+fn chunk() -> String {
+    let mut bytes = [0; 16];
+    // Where the system has no randomness yet, two alike ids only mean that one receipt serves both.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::NONBLOCK);
+    BASE64_STANDARD.encode(bytes)
+}
+
+/// What stands at the beginning of a server's answers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Receipt<'a> {
+    /// Nothing whole yet.
+    Short,
+    /// For the chunk with this id; how many bytes it took.
+    Of(&'a [u8], usize),
+    /// Something else.
+    Wrong,
+}
+
+/// Reads one `{"ack": id}` in MessagePack.
+pub(super) fn receipt(bytes: &[u8]) -> Receipt<'_> {
+    const HEAD: &[u8] = b"\x81\xa3ack";
+    let Some(rest) = bytes.strip_prefix(HEAD) else {
+        return if HEAD.starts_with(bytes) { Receipt::Short } else { Receipt::Wrong };
+    };
+    let (head, length) = match *rest {
+        [] | [0xd9] => return Receipt::Short,
+        [short @ 0xa0..=0xbf, ..] => (1, usize::from(short & 0x1f)),
+        [0xd9, length, ..] => (2, usize::from(length)),
+        _ => return Receipt::Wrong,
+    };
+    match rest.get(head..head + length) {
+        Some([]) => Receipt::Wrong,
+        Some(id) => Receipt::Of(id, HEAD.len() + head + length),
+        None => Receipt::Short,
     }
 }
 
@@ -204,6 +252,11 @@ mod tests {
             ("", Ok(tcp("127.0.0.1", 24224))),
             ("fluent", Ok(tcp("fluent", 24224))),
             ("tcp://fluent:99", Ok(tcp("fluent", 99))),
+            ("tls://fluent:99", Ok(Place::Tls("fluent".into(), 99))),
+            (
+                "tls://fluent/x",
+                Err("invalid fluentd-address tls://fluent/x: should not contain a path element"),
+            ),
             ("unix:///run/fluent.sock", Ok(Place::Stream("/run/fluent.sock".into()))),
             ("unix:///", Err("invalid fluentd-address unix:///: path is empty")),
             (
@@ -226,8 +279,12 @@ mod tests {
         assert_eq!((settings.asynchronous, settings.limit), (true, Some(8192)));
         assert_eq!(
             settings.patience,
-            Patience { blocking: true, pause: Duration::from_millis(500), attempts: Some(3) }
+            Patience { pause: Duration::from_millis(500), attempts: Some(3), ..Patience::default() }
         );
+        for (read_timeout, expected) in [("", RECEIPT), ("0", RECEIPT), ("2s", Duration::from_secs(2))] {
+            let options = options(&[("fluentd-request-ack", "true"), ("fluentd-read-timeout", read_timeout)]);
+            assert_eq!(parse(&options).unwrap().patience.receipt, Some(expected), "{read_timeout:?}");
+        }
         for (name, value, start) in [
             ("colour", "red", "unknown log opt 'colour' for fluentd log driver"),
             ("fluentd-async", "perhaps", "invalid value for fluentd-async"),
@@ -246,7 +303,7 @@ mod tests {
     #[test]
     fn messages_are_the_forward_protocols() {
         let record = BTreeMap::from([("container_id".to_owned(), "a".repeat(40))]);
-        let mut form = Form { tag: "t".into(), record, precise: false, id: "a".into() };
+        let mut form = Form { tag: "t".into(), record, precise: false, id: "a".into(), acknowledged: false };
         let time = Stamp::at(0x0102_0304, 5);
         let message = Message { stream: Stream::Stdout, line: b"x", part: None, time: &time };
         let mut out = Vec::new();
@@ -259,5 +316,34 @@ mod tests {
         out.clear();
         form.write(&message, &mut out);
         assert!(out.starts_with(b"\x93\xa1t\xd7\x00\x01\x02\x03\x04\x00\x00\x00\x05\xde"));
+        form.acknowledged = true;
+        let mut ids = std::collections::BTreeSet::new();
+        for _ in 0..2 {
+            out.clear();
+            form.write(&message, &mut out);
+            let option = &out[out.len() - 32..];
+            assert!(out.starts_with(b"\x94\xa1t") && option.starts_with(b"\x81\xa5chunk\xb8"), "{option:?}");
+            ids.insert(option[8..].to_vec());
+        }
+        assert_eq!(ids.len(), 2);
+    }
+
+    #[test]
+    fn receipts_by_table() {
+        for (bytes, expected) in [
+            (&b""[..], Receipt::Short),
+            (b"\x81\xa3a", Receipt::Short),
+            (b"\x81\xa3ack", Receipt::Short),
+            (b"\x81\xa3ack\xa2i", Receipt::Short),
+            (b"\x81\xa3ack\xa2id", Receipt::Of(b"id", 8)),
+            (b"\x81\xa3ack\xd9\x02id\x81", Receipt::Of(b"id", 9)),
+            (b"\x81\xa3ack\xd9", Receipt::Short),
+            (b"\x81\xa3ack\xa0", Receipt::Wrong),
+            (b"\x81\xa3ack\xc0", Receipt::Wrong),
+            (b"\x82", Receipt::Wrong),
+            (b"HTTP", Receipt::Wrong),
+        ] {
+            assert_eq!(receipt(bytes), expected, "{bytes:?}");
+        }
     }
 }

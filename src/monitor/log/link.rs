@@ -1,18 +1,20 @@
 //! The way to a log server: a queue and a socket that never wait. A server that is away or dead costs messages
 //! once the queue is full, never the container's time; one that is merely slow is waited for, unless the driver
-//! is non-blocking.
+//! is non-blocking. Where the server confirms what it has taken, a message is kept until then, and sent again over
+//! the next connection.
 
 use std::collections::VecDeque;
-use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use serde::{Deserialize, Serialize};
+
+use super::fluentd::{Receipt, receipt};
+use super::socket::{Address, Socket};
+use super::tls::{Settings, Tls};
 
 /// A server that is connected and takes nothing for so long is waited for no more.
 const STALLED: Duration = Duration::from_secs(10);
@@ -21,50 +23,8 @@ const OVERFLOW: usize = 4;
 
 /// The longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// Where a log server listens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Address {
-    /// A unix socket that takes datagrams.
-    Datagram(PathBuf),
-    /// A unix socket that takes connections.
-    Stream(PathBuf),
-    /// UDP.
-    Udp(SocketAddr),
-    /// TCP.
-    Tcp(SocketAddr),
-}
-
-impl Address {
-    /// Each message travels alone.
-    fn is_datagram(&self) -> bool {
-        matches!(self, Self::Datagram(_) | Self::Udp(_))
-    }
-
-    /// A socket that is connected or about to be, non-blocking.
-    fn open(&self) -> io::Result<(OwnedFd, bool)> {
-        let kind = if self.is_datagram() { SocketType::DGRAM } else { SocketType::STREAM };
-        let family = match self {
-            Self::Datagram(_) | Self::Stream(_) => AddressFamily::UNIX,
-            Self::Udp(address) | Self::Tcp(address) if address.is_ipv6() => AddressFamily::INET6,
-            Self::Udp(_) | Self::Tcp(_) => AddressFamily::INET,
-        };
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(family, kind, flags, None)?;
-        let connected = match self {
-            Self::Datagram(path) | Self::Stream(path) => {
-                rustix::net::connect(&socket, &SocketAddrUnix::new(path.as_path())?)
-            }
-            Self::Udp(address) | Self::Tcp(address) => rustix::net::connect(&socket, address),
-        };
-        match connected {
-            Ok(()) => Ok((socket, true)),
-            Err(Errno::INPROGRESS) => Ok((socket, false)),
-            Err(cause) => Err(cause.into()),
-        }
-    }
-}
+/// A receipt is a few dozen bytes.
+const LONGEST_RECEIPT: usize = 1 << 10;
 
 /// How patient to be with a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,11 +35,14 @@ pub struct Patience {
     pub pause: Duration,
     /// After so many failures what waits is given up; None never.
     pub attempts: Option<u32>,
+    /// The server confirms each message, within this time; None where it does not.
+    #[serde(default)]
+    pub receipt: Option<Duration>,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { blocking: true, pause: Duration::from_secs(1), attempts: None }
+        Self { blocking: true, pause: Duration::from_secs(1), attempts: None, receipt: None }
     }
 }
 
@@ -87,33 +50,44 @@ impl Default for Patience {
 #[derive(Debug)]
 pub struct Link {
     address: Address,
+    /// How to begin TLS, and what came of it: the files are read once.
+    settings: Option<Settings>,
+    tls: Option<Tls>,
     patience: Patience,
     limit: usize,
-    socket: Option<OwnedFd>,
+    socket: Option<Socket>,
     connected: bool,
     queue: VecDeque<Box<[u8]>>,
     queued: usize,
-    /// Bytes of the first message that are sent.
+    /// Messages at the queue's front that are sent and not confirmed yet.
+    unconfirmed: usize,
+    /// Bytes of the next message that are sent.
     sent: usize,
+    /// What has come of a receipt.
+    answer: Vec<u8>,
     failures: u32,
     retry: Option<Instant>,
-    /// When the server took something, or was connected to, the last time.
+    /// When the server took or confirmed something, or was connected to, the last time.
     progress: Option<Instant>,
     lost: u64,
 }
 
 impl Link {
-    /// To `address`, with at most `limit` bytes waiting.
-    pub fn new(address: Address, patience: Patience, limit: usize) -> Self {
+    /// To `address`, with TLS where there are `settings`, with at most `limit` bytes waiting.
+    pub fn new(address: Address, settings: Option<Settings>, patience: Patience, limit: usize) -> Self {
         Self {
             address,
+            settings,
+            tls: None,
             patience,
             limit,
             socket: None,
             connected: false,
             queue: VecDeque::new(),
             queued: 0,
+            unconfirmed: 0,
             sent: 0,
+            answer: Vec::new(),
             failures: 0,
             retry: None,
             progress: None,
@@ -156,26 +130,34 @@ impl Link {
     /// What to wait for before [`Link::advance`] can get further.
     pub fn source(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         let socket = self.socket.as_ref()?;
-        (!self.connected || !self.queue.is_empty()).then(|| (socket.as_fd(), PollFlags::OUT))
+        socket.source(self.queue.len() > self.unconfirmed, self.unconfirmed > 0)
     }
 
     /// When to call [`Link::advance`] although nothing is ready.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.is_full() {
-            return self.progress.map(|progress| progress + STALLED);
-        }
-        self.retry.filter(|_| self.socket.is_none() && !self.queue.is_empty())
+        let stalled = self.progress.filter(|_| self.is_full()).map(|progress| progress + STALLED);
+        let retry = self.retry.filter(|_| self.socket.is_none() && !self.queue.is_empty());
+        [stalled.or(retry), self.overdue()].into_iter().flatten().min()
     }
 
-    /// Connects, and sends what the server takes.
+    /// When the server is late with a receipt.
+    fn overdue(&self) -> Option<Instant> {
+        let (progress, limit) = (self.progress?, self.patience.receipt?);
+        (self.unconfirmed > 0).then_some(progress + limit)
+    }
+
+    /// Connects, sends what the server takes, and listens to what it confirms.
     pub fn advance(&mut self) {
         while !self.queue.is_empty() {
             match self.step() {
                 Ok(true) => {}
+                Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
                 Ok(false) => return,
+                Err(cause) if cause.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => return self.fail(),
             }
         }
+        self.answer.clear();
     }
 
     /// Sends for as long as there is something to send and `most` lasts: the container has ended.
@@ -185,10 +167,17 @@ impl Link {
         loop {
             self.advance();
             let left = end.saturating_duration_since(Instant::now());
-            let Some((socket, flags)) = self.source() else { return };
             if self.queue.is_empty() || left.is_zero() {
                 return;
             }
+            let Some((socket, flags)) = self.source() else {
+                // The connection broke: another attempt, where there is time for it.
+                match self.retry.filter(|retry| *retry < end) {
+                    Some(retry) => std::thread::sleep(retry.saturating_duration_since(Instant::now())),
+                    None => return,
+                }
+                continue;
+            };
             let mut polled = [PollFd::from_borrowed_fd(socket, flags)];
             let left = Timespec::try_from(left).ok();
             if !matches!(rustix::event::poll(&mut polled, left.as_ref()), Ok(1) | Err(Errno::INTR)) {
@@ -203,68 +192,128 @@ impl Link {
             if self.retry.is_some_and(|retry| retry > Instant::now()) {
                 return Ok(false);
             }
-            let (socket, connected) = self.address.open()?;
-            self.socket = Some(socket);
-            self.connected = connected;
+            if let (Some(settings), None) = (&self.settings, &self.tls) {
+                self.tls = Some(Tls::new(settings).map_err(io::Error::other)?);
+            }
+            self.socket = Some(Socket::open(&self.address, self.tls.as_ref())?);
             self.progress = Some(Instant::now());
         }
-        let Some(socket) = &self.socket else { return Ok(false) };
+        let Some(socket) = &mut self.socket else { return Ok(false) };
+        if !socket.is_ready()? {
+            return Ok(false);
+        }
         if !self.connected {
-            let mut polled = [PollFd::new(socket, PollFlags::OUT)];
-            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-            if rustix::event::poll(&mut polled, Some(&now))? == 0 {
-                return Ok(false);
-            }
-            sockopt::socket_error(socket)??;
             self.connected = true;
             self.progress = Some(Instant::now());
         }
-        let Some(message) = self.queue.front() else { return Ok(false) };
-        if !self.address.is_datagram() && self.sent == 0 && is_closed(socket) {
-            return Err(io::ErrorKind::BrokenPipe.into());
+        // What is sent into a connection that the server has closed would be lost without a word.
+        if !self.address.is_datagram() && (self.sent == 0 || self.patience.receipt.is_some()) {
+            self.listen()?;
         }
-        match rustix::net::send(socket, &message[self.sent..], SendFlags::NOSIGNAL) {
-            Ok(length) => {
-                self.progress = Some(Instant::now());
-                self.sent += length;
-                if self.address.is_datagram() || self.sent >= message.len() {
-                    self.pop();
-                    self.failures = 0;
+        if self.overdue().is_some_and(|late| late <= Instant::now()) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        if self.queue.len() > self.unconfirmed { self.send() } else { Ok(false) }
+    }
+
+    /// Takes what the server says, and forgets what it confirms.
+    fn listen(&mut self) -> io::Result<()> {
+        let mut block = [0; 512];
+        loop {
+            let Some(socket) = &mut self.socket else { return Ok(()) };
+            match socket.receive(&mut block) {
+                Ok(0) => return Err(ErrorKind::BrokenPipe.into()),
+                Ok(count) if self.patience.receipt.is_some() => {
+                    self.answer.extend_from_slice(&block[..count])
                 }
-                Ok(true)
+                // Nobody has asked it.
+                Ok(_) => continue,
+                Err(cause) if cause.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(cause) => return Err(cause),
             }
-            Err(Errno::AGAIN) => Ok(false),
-            Err(Errno::INTR) => Ok(true),
-            Err(Errno::MSGSIZE) => {
+            loop {
+                match receipt(&self.answer) {
+                    Receipt::Short if self.answer.len() < LONGEST_RECEIPT => break,
+                    // The chunk's id is the message's end.
+                    Receipt::Of(id, length)
+                        if self.unconfirmed > 0
+                            && self.queue.front().is_some_and(|sent| sent.ends_with(id)) =>
+                    {
+                        self.answer.drain(..length);
+                        self.unconfirmed -= 1;
+                        self.pop();
+                    }
+                    _ => return Err(ErrorKind::InvalidData.into()),
+                }
+            }
+        }
+    }
+
+    /// Sends of the next message what the server takes.
+    fn send(&mut self) -> io::Result<bool> {
+        let (Some(message), Some(socket)) = (self.queue.get(self.unconfirmed), &mut self.socket) else {
+            return Ok(false);
+        };
+        if self.sent < message.len() {
+            match socket.send(&message[self.sent..]) {
+                Ok(length) => {
+                    self.progress = Some(Instant::now());
+                    self.sent = if self.address.is_datagram() { message.len() } else { self.sent + length };
+                }
+                Err(cause) => return self.unsent(cause),
+            }
+        }
+        if !socket.flush()? {
+            return Ok(false);
+        }
+        if self.sent >= message.len() {
+            self.sent = 0;
+            match self.patience.receipt {
+                Some(_) => self.unconfirmed += 1,
+                None => self.pop(),
+            }
+        }
+        Ok(true)
+    }
+
+    fn unsent(&mut self, cause: io::Error) -> io::Result<bool> {
+        match Errno::from_io_error(&cause) {
+            Some(Errno::MSGSIZE) => {
                 self.pop();
                 self.lost += 1;
                 Ok(true)
             }
             // The answer to an earlier datagram: nobody listened then. This one is tried for its own sake.
-            Err(Errno::CONNREFUSED) if matches!(self.address, Address::Udp(_)) => {
-                let _ = rustix::net::send(socket, message, SendFlags::NOSIGNAL);
+            Some(Errno::CONNREFUSED) if matches!(self.address, Address::Udp(_)) => {
+                if let (Some(message), Some(socket)) = (self.queue.front(), &mut self.socket) {
+                    let _ = socket.send(message);
+                }
                 self.pop();
                 Ok(true)
             }
-            Err(cause) => Err(cause.into()),
+            _ => Err(cause),
         }
     }
 
+    /// The first message is where it should be.
     fn pop(&mut self) {
         if let Some(message) = self.queue.pop_front() {
             self.queued -= message.len();
         }
-        self.sent = 0;
+        self.progress = Some(Instant::now());
+        self.failures = 0;
         if self.queue.is_empty() {
             self.queue.shrink_to(16);
         }
     }
 
-    /// Away: another attempt later, from the beginning of the message.
+    /// Away: another attempt later, from the beginning of the first message that is not known to have arrived.
     fn fail(&mut self) {
         self.socket = None;
         self.connected = false;
         self.sent = 0;
+        self.unconfirmed = 0;
+        self.answer.clear();
         let factor = 1.5_f64.powi(i32::try_from(self.failures.min(30)).unwrap_or(30));
         self.retry = Some(Instant::now() + self.patience.pause.mul_f64(factor).min(LONGEST_PAUSE));
         self.failures = self.failures.saturating_add(1);
@@ -277,16 +326,9 @@ impl Link {
     }
 }
 
-/// The server has closed the connection: what is sent into it now would be lost without a word.
-fn is_closed(socket: &OwnedFd) -> bool {
-    let mut byte = [0];
-    let peek = rustix::net::recv(socket, &mut byte[..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-    matches!(peek, Ok((0, _)))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Read};
+    use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{TcpListener, UdpSocket};
     use std::os::unix::net::{UnixDatagram, UnixListener};
 
@@ -295,11 +337,8 @@ mod tests {
     const SOON: Duration = Duration::from_secs(5);
 
     fn link(address: Address, limit: usize) -> Link {
-        Link::new(
-            address,
-            Patience { blocking: false, pause: Duration::from_millis(5), attempts: None },
-            limit,
-        )
+        let patience = Patience { blocking: false, pause: Duration::from_millis(5), ..Patience::default() };
+        Link::new(address, None, patience, limit)
     }
 
     #[test]
@@ -337,7 +376,7 @@ mod tests {
         // The connection is closed, and for a while nobody listens.
         drop(listener);
         link.push(b"second\n");
-        link.drain(Duration::from_millis(50));
+        link.advance();
         assert!(link.source().is_none() && link.deadline().is_some(), "{link:?}");
         let listener = TcpListener::bind(address).unwrap();
         link.drain(SOON);
@@ -379,7 +418,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("log");
         let listener = UnixListener::bind(&path).unwrap();
-        let mut link = Link::new(Address::Stream(path), Patience::default(), 100_000);
+        let mut link = Link::new(Address::Stream(path), None, Patience::default(), 100_000);
         let mut pushed = 0;
         while !link.is_full() {
             assert!(link.push(&[b'x'; 1000]));
@@ -400,10 +439,75 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_confirmed_is_sent_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Tcp(listener.local_addr().unwrap());
+        let patience =
+            Patience { pause: Duration::ZERO, receipt: Some(Duration::from_secs(60)), ..Patience::default() };
+        let mut link = Link::new(address, None, patience, 1000);
+        let server = std::thread::spawn(move || {
+            let expect = |stream: &mut std::net::TcpStream, expected: &[u8]| {
+                let mut block = vec![0; expected.len()];
+                stream.read_exact(&mut block).unwrap();
+                assert_eq!(block, expected);
+            };
+            // All three come at once. The first alone is confirmed, in two pieces.
+            let (mut first, _) = listener.accept().unwrap();
+            expect(&mut first, b"one-idA two-idB three-idC ".as_slice());
+            first.write_all(b"\x81\xa3ack\xa4").unwrap();
+            first.write_all(b"idA ").unwrap();
+            drop(first);
+            // An answer to something else is none.
+            let (mut second, _) = listener.accept().unwrap();
+            expect(&mut second, b"two-idB three-idC ".as_slice());
+            second.write_all(b"\x81\xa3ack\xa4idX ").unwrap();
+            let (mut third, _) = listener.accept().unwrap();
+            expect(&mut third, b"two-idB three-idC ".as_slice());
+            third.write_all(b"\x81\xa3ack\xa4idB \x81\xa3ack\xa4idC ").unwrap();
+            (second, third)
+        });
+        for message in [&b"one-idA "[..], b"two-idB ", b"three-idC "] {
+            link.push(message);
+        }
+        let began = Instant::now();
+        while !link.queue.is_empty() {
+            assert!(began.elapsed() < 6 * SOON, "{link:?}");
+            link.drain(Duration::from_millis(100));
+        }
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_receipt_that_does_not_come_is_not_waited_for_long() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Address::Tcp(listener.local_addr().unwrap());
+        let patience = Patience {
+            pause: Duration::ZERO,
+            receipt: Some(Duration::from_millis(50)),
+            ..Patience::default()
+        };
+        let mut link = Link::new(address, None, patience, 1000);
+        link.push(b"x");
+        let mut accepted = Vec::new();
+        for _ in 0..2 {
+            while link.unconfirmed == 0 {
+                link.drain(Duration::from_millis(5));
+            }
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0]).unwrap();
+            accepted.push(stream);
+            assert!(link.overdue().is_some() && link.deadline() == link.overdue());
+            std::thread::sleep(Duration::from_millis(60));
+            link.advance();
+            assert_eq!((link.queue.len(), link.unconfirmed), (1, 0), "it waits to be sent again");
+        }
+    }
+
+    #[test]
     fn what_is_given_up_is_counted() {
         let temp = tempfile::tempdir().unwrap();
-        let patience = Patience { pause: Duration::ZERO, attempts: Some(2), blocking: true };
-        let mut link = Link::new(Address::Stream(temp.path().join("nobody")), patience, 1000);
+        let patience = Patience { pause: Duration::ZERO, attempts: Some(2), ..Patience::default() };
+        let mut link = Link::new(Address::Stream(temp.path().join("nobody")), None, patience, 1000);
         link.push(b"x");
         for _ in 0..3 {
             link.advance();

@@ -12,8 +12,10 @@ pub mod none;
 pub mod options;
 pub mod remote;
 pub mod rotation;
+pub mod socket;
 pub mod syslog;
 pub mod time;
+pub mod tls;
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;

@@ -143,6 +143,8 @@ pub enum Place {
     Udp(String, u16),
     /// TCP: host and port.
     Tcp(String, u16),
+    /// TCP with TLS: host and port.
+    Tls(String, u16),
 }
 
 /// `host[:port]`, `[::1]:port`, `[::1]`.

@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::json_file::JsonFile;
 use super::lines::{Lines, Part};
-use super::link::{Address, Link, Patience};
+use super::link::{Link, Patience};
 use super::options::FileOptions;
+use super::socket::Address;
 use super::time::Stamp;
-use super::{Driver, Stream, fluentd, journald, syslog};
+use super::{Driver, Stream, fluentd, journald, syslog, tls};
 
 /// How long the end of a container may wait for its last messages to be taken.
 const LAST: Duration = Duration::from_secs(1);
@@ -23,6 +24,9 @@ const LAST: Duration = Duration::from_secs(1);
 pub struct Target {
     /// Where to.
     pub address: Address,
+    /// How to speak TLS with it, where that is asked for.
+    #[serde(default)]
+    pub tls: Option<tls::Settings>,
     /// What becomes of a server that is away.
     pub patience: Patience,
     /// Bytes that may wait.
@@ -84,7 +88,7 @@ impl Remote {
     pub fn new(target: &Target, path: PathBuf, attributes: &BTreeMap<String, String>) -> Self {
         Self {
             form: target.form.clone(),
-            link: Link::new(target.address.clone(), target.patience, target.limit),
+            link: Link::new(target.address.clone(), target.tls.clone(), target.patience, target.limit),
             lines: Lines::default(),
             cache: target.cache.map(|options| JsonFile::new(path, options, attributes)),
             buffer: Vec::new(),

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use jiff::Zoned;
 use serde::{Deserialize, Serialize};
 
-use super::Stream;
-use super::options::{Options, Place, place};
+use super::options::{Options, Place, boolean, place};
 use super::remote::Message;
+use super::{Stream, tls};
 use crate::{Error, Result};
 
 /// docker's default port.
@@ -88,14 +88,36 @@ fn address(text: &str) -> Result<Place> {
             let path = path.to_path_buf();
             Ok(if scheme == "unix" { Place::Stream(path) } else { Place::Datagram(path) })
         }
-        "udp" | "tcp" => {
+        "udp" | "tcp" | "tcp+tls" => {
             let (host, port) = place(rest, PORT)?;
-            Ok(if scheme == "udp" { Place::Udp(host, port) } else { Place::Tcp(host, port) })
+            Ok(match scheme {
+                "udp" => Place::Udp(host, port),
+                "tcp" => Place::Tcp(host, port),
+                _ => Place::Tls(host, port),
+            })
         }
-        "tcp+tls" => Err(Error::failed("syslog-address tcp+tls is not supported: messages go without TLS")
-            .hint("send to a syslog server on this machine (udp, tcp, unixgram), which forwards with TLS")),
         other => Err(Error::failed(format!("unsupported scheme: '{other}'"))),
     }
+}
+
+/// How the options want TLS with the server `name`. Without an address that asks for TLS they mean nothing, as docker's.
+///
+/// # Errors
+/// A certificate without its key, or the other way round.
+pub fn tls(options: &Options, name: String) -> Result<tls::Settings> {
+    let file = |name: &str| options.get(name).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let identity = match (file("syslog-tls-cert"), file("syslog-tls-key")) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        _ => {
+            return Err(Error::failed(
+                "could not load X509 key pair: syslog-tls-cert and syslog-tls-key go together",
+            ));
+        }
+    };
+    // docker takes any value for a yes. One that says no is not made a yes here.
+    let skip_verify = options.get("syslog-tls-skip-verify").is_some_and(|text| boolean(text) != Some(false));
+    Ok(tls::Settings { name, authorities: file("syslog-tls-ca-cert"), identity, skip_verify })
 }
 
 /// This machine's syslog. Where none is found the usual place is tried again with every message.
@@ -176,7 +198,7 @@ mod tests {
             ("unixgram:///nowhere/log", Err("stat /nowhere/log: no such file or directory")),
             ("ftp://x", Err("unsupported scheme: 'ftp'")),
             ("localhost", Err("unsupported scheme: ''")),
-            ("tcp+tls://x", Err("syslog-address tcp+tls is not supported: messages go without TLS")),
+            ("tcp+tls://x", Ok(Place::Tls("x".into(), 514))),
         ] {
             let got = parse(&options(&[("syslog-address", address)]));
             let got = got.map(|(place, ..)| place).map_err(|error| error.message);
@@ -198,6 +220,22 @@ mod tests {
         assert_eq!(wrong.message, "Invalid syslog format");
         let unknown = parse(&options(&[("x", "1")])).unwrap_err();
         assert_eq!(unknown.message, "unknown log opt 'x' for syslog log driver");
+    }
+
+    #[test]
+    fn tls_by_table() {
+        let of = |pairs: &[(&str, &str)]| tls(&options(pairs), "logs.example".into());
+        let plain = of(&[]).unwrap();
+        assert_eq!((plain.name.as_str(), plain.authorities, plain.identity), ("logs.example", None, None));
+        let files =
+            of(&[("syslog-tls-ca-cert", "/ca"), ("syslog-tls-cert", "/cert"), ("syslog-tls-key", "/key")])
+                .unwrap();
+        assert_eq!(files.authorities, Some("/ca".into()));
+        assert_eq!(files.identity, Some(("/cert".into(), "/key".into())));
+        for (value, expected) in [("true", true), ("", true), ("yes", true), ("false", false), ("0", false)] {
+            assert_eq!(of(&[("syslog-tls-skip-verify", value)]).unwrap().skip_verify, expected, "{value:?}");
+        }
+        assert!(of(&[("syslog-tls-cert", "/cert")]).is_err());
     }
 
     #[test]

@@ -154,3 +154,22 @@ fn the_default_line_json_and_errors() {
     engine.wharfie(["system", "events", "--since", "1", "--until", now.trim()]).ok();
     engine.wharfie(["rm", "web"]).ok();
 }
+
+#[test]
+fn the_end_of_a_process_that_nobody_waits_for() {
+    let engine = engine();
+    sleeper(&engine, &["--name", "box", "--label", "team=blue"]);
+    let format =
+        "{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.team}} {{.Actor.Attributes.exitCode}};";
+    let events = engine.call(["events", "--filter", "container=box", "--format", format]).spawn();
+    engine.sh("until grep -q inotify /proc/$(pgrep -fx 'wharfie events.*')/fdinfo/* 2>/dev/null; do sleep 0.02; done");
+    engine.wharfie(["exec", "box", "sh", "-c", "exit 4"]).fails(4);
+    events.expect("exec_die box blue 4;");
+    engine.wharfie(["exec", "-d", "box", "sh", "-c", "exit 3"]).ok();
+    events.expect("exec_die box blue 3;");
+    events.signal(rustix::process::Signal::KILL);
+    let told = events.wait().stdout;
+    assert_eq!(told.matches("exec_die").count(), 2, "each is told once: {told}");
+    engine.wharfie(["rm", "-f", "box"]).ok();
+    engine.assert_clean();
+}

@@ -76,6 +76,56 @@ fn a_pods_containers_are_changed_only_by_force() {
     engine.wharfie(["rm", "-f", "own"]).ok();
 }
 
+#[test]
+fn what_pods_stand_on_is_removed_only_by_force() {
+    let engine = cri::engine();
+    let pause = "registry.local/pause:1";
+    let wharfie = |line: &[&str]| engine.wharfie([&["-n", "k8s.io"], line].concat());
+    let names = || {
+        let mut names: Vec<String> = wharfie(&["images", "--format", "{{.Repository}}:{{.Tag}}"])
+            .ok()
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names.join(" ")
+    };
+    let id = wharfie(&["images", "-q", pause]).ok().to_owned();
+    // A name that only the sandbox of a pod has, and one that CRI has pinned.
+    wharfie(&["tag", "busybox", "own:1"]).ok();
+    let sandbox = ["--label", "io.cri-containerd.kind=sandbox", "docker.io/library/own:1", "pod", "true"];
+    engine.ctr(["-n", "k8s.io", "containers", "create"].into_iter().chain(sandbox)).ok();
+    wharfie(&["tag", "busybox", "marked:1"]).ok();
+    let marked = ["docker.io/library/marked:1", "io.cri-containerd.pinned=pinned"];
+    engine.ctr(["-n", "k8s.io", "images", "label"].into_iter().chain(marked)).ok();
+    let before = names();
+    for (image, why) in [
+        (pause, "- "),
+        (&id, "- "),
+        ("own:1", "image is being used by pod, the sandbox of a pod"),
+        ("marked:1", "CRI has pinned it"),
+    ] {
+        let refused = wharfie(&["rmi", image]);
+        let error = refused.fails(1);
+        assert!(error.contains(&format!("unable to delete {image} (must be forced) - ")), "{refused:?}");
+        assert!(error.contains(why) && error.contains("--force removes it all the same"), "{refused:?}");
+    }
+    for line in [&["image", "prune", "-af"][..], &["system", "prune", "-af"]] {
+        assert_eq!(wharfie(line).ok(), "Total reclaimed space: 0B");
+    }
+    let look = wharfie(&["system", "prune", "-a", "--dry-run"]);
+    assert_eq!(look.ok(), "Total reclaimable space: 0B");
+    assert_eq!(names(), before);
+    // What is no pod's goes as ever, and by force everything does.
+    wharfie(&["tag", "busybox", "other:1"]).ok();
+    assert_eq!(wharfie(&["rmi", "other:1"]).ok(), "Untagged: other:1");
+    for image in ["marked:1", "own:1"] {
+        assert_eq!(wharfie(&["rmi", "-f", image]).ok(), format!("Untagged: {image}"));
+    }
+    assert!(wharfie(&["rmi", "-f", pause]).ok().starts_with(&format!("Untagged: {pause}\nDeleted: sha256:")));
+    engine.ctr(["-n", "k8s.io", "containers", "rm", "pod"]).ok();
+}
+
 #[track_caller]
 fn archive(engine: &crate::engine::TestEngine) -> String {
     let path = engine.directory().join("busybox.tar");

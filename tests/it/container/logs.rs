@@ -54,7 +54,9 @@ fn the_whole_and_parts() {
     let logs = |flags: &[&str]| engine.wharfie([&["logs"], flags, &["box"]].concat()).ok().replace('\n', " ");
     assert_eq!(logs(&["-n", "2"]), "2 3");
     assert_eq!(logs(&["--tail", "0"]), "");
-    assert_eq!(logs(&["--tail", "all"]), "1 2 3");
+    for all in ["all", "x", "", "-1"] {
+        assert_eq!(logs(&["--tail", all]), "1 2 3", "{all:?}");
+    }
     assert_eq!(logs(&["-n", "-1"]), "1 2 3");
     let stamped = engine.wharfie(["logs", "-t", "box"]);
     let stamps: Vec<&str> = stamped.ok().lines().map(|line| line.split(' ').next().unwrap()).collect();
@@ -65,7 +67,6 @@ fn the_whole_and_parts() {
     assert_eq!(logs(&["--since", "1h"]), "1 2 3");
     assert_eq!(logs(&["--until", "1h"]), "");
     assert_eq!(logs(&["-f"]), "1 2 3", "following what has ended ends");
-    assert!(engine.wharfie(["logs", "-n", "many", "box"]).code != 0);
     assert!(engine.wharfie(["logs", "nobody"]).fails(1).contains("No such container: nobody"));
     engine.wharfie(["rm", "box"]).ok();
 

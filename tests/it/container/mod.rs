@@ -2,6 +2,7 @@
 
 mod any;
 mod attach;
+mod attach_pod;
 mod commit;
 mod cp;
 mod cp_hostile;
@@ -16,6 +17,7 @@ mod health;
 mod image_mounts;
 mod kill;
 mod log_drivers;
+mod log_tls;
 mod logs;
 mod monitor;
 mod mounts;
