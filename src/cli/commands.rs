@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
-use super::{Context, container, image, namespace, system, unbuilt};
+use super::{Context, container, doctor, image, namespace, system, unbuilt};
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -49,6 +49,8 @@ pub enum Verb {
     /// Manage this program's own state
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     System(system::Verb),
+    /// Say what is wrong with this node and what to do about it
+    Doctor(doctor::Args),
     /// Get real time events from the server
     Events(system::events::Args),
     /// Show the versions of this program, containerd and the runtime
@@ -229,6 +231,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Images(verb) => dispatch_image_family(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::System(verb) => system::run(verb, cx).await,
+        Verb::Doctor(args) => doctor::run(args, cx).await,
         Verb::Events(args) => system::events::run(args, cx).await,
         Verb::Version(args) => system::version::run(args, cx).await,
         Verb::Info(args) => system::info::run(args, cx).await,

@@ -4,6 +4,7 @@ pub mod args;
 mod commands;
 mod container;
 mod context;
+mod doctor;
 mod errors;
 mod exit;
 mod foreign;
