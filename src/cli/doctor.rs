@@ -120,3 +120,44 @@ impl Paint {
         if self.colour { format!("\x1b[{colour}m{word:<5}\x1b[0m") } else { format!("{word:<5}") }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings() -> Vec<Finding> {
+        let finding = |check, severity, subject: &str, next: Option<&str>| Finding {
+            check,
+            severity,
+            subject: subject.into(),
+            message: format!("is \x1b[5m {check}"),
+            next: next.map(str::to_owned),
+        };
+        vec![
+            finding("cri", Severity::Ok, "", Some("unseen")),
+            finding("disk", Severity::Warning, "/x", Some("df")),
+            finding("kernel", Severity::Error, "", None),
+        ]
+    }
+
+    #[test]
+    fn the_worst_comes_first_with_its_next_command() {
+        let plain = screen(&findings(), false, Paint { colour: false });
+        assert_eq!(
+            plain,
+            "ERROR kernel      is \\u{1b}[5m kernel\nWARN  disk        /x: is \\u{1b}[5m disk\n                  -> df\n\
+             ok    cri         is \\u{1b}[5m cri\n\n1 error, 1 warning\n"
+        );
+        let coloured = screen(&findings(), true, Paint { colour: true });
+        assert!(coloured.starts_with("\x1b[31mERROR\x1b[0m kernel"), "{coloured}");
+        assert!(coloured.contains("\x1b[33mWARN \x1b[0m disk") && !coloured.contains("cri"), "{coloured}");
+        let well = screen(&findings()[..1], false, Paint { colour: false });
+        assert!(well.ends_with("cri\n\nNothing is wrong\n"), "{well}");
+    }
+
+    #[test]
+    fn a_limit_is_a_duration() {
+        assert_eq!(limit("1.5s"), Ok(Duration::from_millis(1500)));
+        assert!(limit("1ms").is_err() && limit("-1s").is_err() && limit("x").is_err());
+    }
+}
