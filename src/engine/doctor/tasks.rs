@@ -74,6 +74,8 @@ async fn ask<'a>(
     let limit = budget.part(25);
     let answer = match client.with_namespace(&namespace.name) {
         Ok(client) => match tokio::time::timeout(limit, client.task(&container.id, Some(limit))).await {
+            // containerd gives up on a shim after a while of its own, and does not say so.
+            Ok(Ok(task)) if task.status == TaskStatus::Unknown => Answer::Hangs,
             Ok(Ok(task)) => Answer::Task(task),
             Ok(Err(error)) if error.code == Code::NotFound => Answer::None,
             Ok(Err(error)) if error.code == Code::DeadlineExceeded => Answer::Hangs,
