@@ -86,6 +86,12 @@ pub(super) fn plugins(facts: &Facts) -> Vec<Finding> {
             _ if vital => Finding::error(PLUGINS, message),
             // Nobody asks for that one.
             "io.containerd.snapshotter.v1" => Finding::note(PLUGINS, message),
+            // Sandboxes are pods'; they cannot start where CRI is switched off.
+            _ if plugin.id.contains("sandbox")
+                && (!facts.is_kubernetes() || facts.settings.cri_is_disabled()) =>
+            {
+                Finding::note(PLUGINS, message)
+            }
             _ => Finding::warning(PLUGINS, message),
         };
         findings
