@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
-use super::{Context, container, debug, image, namespace, netns, system, unbuilt};
+use super::{Context, container, debug, doctor, image, namespace, netns, system, unbuilt};
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -53,6 +53,8 @@ pub enum Verb {
     /// Manage this program's own state
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     System(system::Verb),
+    /// Say what is wrong with this node and what to do about it
+    Doctor(doctor::Args),
     /// Get real time events from the server
     Events(system::events::Args),
     /// Show the versions of this program, containerd and the runtime
@@ -235,6 +237,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Debug(args) => debug::run(*args, cx).await,
         Verb::Netns(args) => netns::run(args, cx).await,
         Verb::System(verb) => system::run(verb, cx).await,
+        Verb::Doctor(args) => doctor::run(args, cx).await,
         Verb::Events(args) => system::events::run(args, cx).await,
         Verb::Version(args) => system::version::run(args, cx).await,
         Verb::Info(args) => system::info::run(args, cx).await,

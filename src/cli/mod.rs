@@ -5,6 +5,7 @@ mod commands;
 mod container;
 mod context;
 mod debug;
+mod doctor;
 mod errors;
 mod exit;
 mod foreign;

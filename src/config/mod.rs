@@ -1,5 +1,6 @@
 //! What the user, the environment and the configuration files say: read once, here and nowhere else.
 
+pub mod certificate;
 pub mod credentials;
 pub mod docker;
 pub mod environment;

@@ -49,6 +49,13 @@ impl Client {
             .collect())
     }
 
+    /// What the lease `id` keeps: the kind (`content`, `snapshots/overlayfs`, `ingests`) and the thing's own id.
+    pub async fn lease_resources(&self, id: &str) -> Result<Vec<(String, String)>> {
+        let request = self.request(api::ListResourcesRequest { id: id.into() });
+        let reply = self.leases_api().list_resources(request).await?.into_inner();
+        Ok(reply.resources.into_iter().map(|resource| (resource.r#type, resource.id)).collect())
+    }
+
     fn leases_api(&self) -> api::leases_client::LeasesClient<tonic::transport::Channel> {
         api::leases_client::LeasesClient::new(self.channel.clone())
     }

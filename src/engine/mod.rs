@@ -3,6 +3,7 @@
 
 pub mod container;
 pub mod disk;
+pub mod doctor;
 pub mod event;
 pub mod image;
 pub mod namespace;
@@ -35,6 +36,11 @@ impl Engine {
     /// Connect to the first configured socket that answers.
     pub async fn connect(config: Arc<Config>) -> Result<Self> {
         let containerd = Client::connect(&config.addresses, &config.namespace).await?;
+        Ok(Self::over(config, containerd))
+    }
+
+    /// Over a connection that is there.
+    pub fn over(config: Arc<Config>, containerd: Client) -> Self {
         let paths = Paths::new(&config, containerd.socket());
         let networks = Networks {
             conf_dir: config.cni_conf_dir.clone(),
@@ -42,7 +48,7 @@ impl Engine {
             plugin_path: config.cni_path.clone(),
             namespaces: paths.network_namespaces(),
         };
-        Ok(Self { config, containerd, paths, networks })
+        Self { config, containerd, paths, networks }
     }
 
     /// The same containerd for another of its namespaces.

@@ -163,7 +163,7 @@ impl Ui {
 }
 
 /// A message with what would move the terminal written out: it can hold names and words of others.
-fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let mut seen = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

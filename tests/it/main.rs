@@ -15,6 +15,7 @@ mod client;
 mod container;
 mod cri;
 mod debug;
+mod doctor;
 mod engine;
 mod faults;
 mod fields;
