@@ -101,6 +101,7 @@ const ORDER: &[&str] = &[
     "net",
     "oci",
     "output",
+    "remote",
     "config",
     "store",
     "sys",

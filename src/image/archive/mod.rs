@@ -1,5 +1,6 @@
 //! Archives of images, and tars that become images: read as hostile, written so that every loader takes them.
 
+mod context;
 mod entries;
 mod input;
 mod layout;
@@ -8,6 +9,7 @@ mod rootfs;
 mod tree;
 mod write;
 
+pub use context::{export_context, import_context};
 pub use layout::{DockerImage, Layout, NamedTarget, interpret};
 pub use read::{Blob, Contents, Sink, read_images};
 pub use rootfs::{RootfsTar, read_rootfs};
