@@ -195,8 +195,8 @@ fn make(runtime: &Path) -> Result<(PathBuf, Lock)> {
     Ok((path, lock))
 }
 
-/// Removes what processes left that were killed before they were connected.
-fn sweep(runtime: &Path) {
+/// Removes what processes left in `runtime` that were killed before they were connected.
+pub fn sweep(runtime: &Path) {
     let Ok(entries) = std::fs::read_dir(runtime) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();

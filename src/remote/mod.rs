@@ -7,7 +7,7 @@ mod script;
 mod ssh;
 mod watch;
 
-pub use forward::{Forward, Refusal};
+pub use forward::{Forward, Refusal, sweep};
 pub use program::{Outcome, Program, Run, Sent};
 pub use ssh::{Login, Terminal};
 pub use watch::{NODE_ARGUMENT, end_with_the_reader};

@@ -67,7 +67,10 @@ pub fn run(caller: &Caller<'_>, config: &Config, ui: &mut Ui) -> Result<u8> {
     let text: Vec<(&str, &str)> = text.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     ui.print(merged(&text, shape))?;
     ui.flush()?;
-    ends(tasks, deadline, ui)
+    let code = ends(tasks, deadline, ui);
+    // One that was killed while it connected leaves the directory of its socket.
+    crate::remote::sweep(&config.runtime_dir);
+    code
 }
 
 fn check(caller: &Caller<'_>) -> Result<()> {

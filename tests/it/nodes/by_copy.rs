@@ -17,24 +17,36 @@ fn containers_live_on_the_node() {
     assert_eq!(engine.wharfie(["ps", "-aq"]).ok(), "", "this machine has none");
     let logs = wharfie(&["logs", "web"]);
     assert_eq!((logs.ok(), logs.stderr.as_str()), ("out", "err\n"));
-    assert_eq!(wharfie(&["exec", "web", "echo", "it's \"one\" $word `x` \\ *"]).ok(), "it's \"one\" $word `x` \\ *");
+    assert_eq!(
+        wharfie(&["exec", "web", "echo", "it's \"one\" $word `x` \\ *"]).ok(),
+        "it's \"one\" $word `x` \\ *"
+    );
     // An exit code that the way itself uses is the container's all the same.
     for code in ["219", "218", "217", "1"] {
         let told = engine.wharfie(["-H", "ssh://n1", "exec", "web", "sh", "-c", &format!("exit {code}")]);
         assert_eq!(told.code.to_string(), code, "{told:?}");
     }
-    let through = engine.call(["-H", "ssh://n1", "exec", "-i", "web", "wc", "-c"]).stdin(vec![b'x'; 300_000]).run();
+    let through =
+        engine.call(["-H", "ssh://n1", "exec", "-i", "web", "wc", "-c"]).stdin(vec![b'x'; 300_000]).run();
     assert_eq!(through.ok(), "300000");
     // Standard input that the verb does not read is left to others.
-    assert_eq!(engine.sh("printf '1\\n2\\n' | while read -r n; do wharfie -H ssh://n1 ps -q >/dev/null; echo $n; done"), "1\n2\n");
+    assert_eq!(
+        engine.sh(
+            "printf '1\\n2\\n' | while read -r n; do wharfie -H ssh://n1 ps -q >/dev/null; echo $n; done"
+        ),
+        "1\n2"
+    );
     assert!(wharfie(&["inspect", "-f", "{{.LogPath}}", "web"]).ok().starts_with("/var/lib/wharfie/"));
     let by_variable = engine.call(["ps", "--format", "{{.Names}}"]).env("DOCKER_HOST", "ssh://n1").run();
     assert_eq!(by_variable.ok(), "web");
-    let by_variable = engine.call(["ps", "--format", "{{.Names}}"]).env("CONTAINERD_ADDRESS", "ssh://n1").run();
+    let by_variable =
+        engine.call(["ps", "--format", "{{.Names}}"]).env("CONTAINERD_ADDRESS", "ssh://n1").run();
     assert_eq!(by_variable.ok(), "web");
     wharfie(&["rm", "-f", "web"]).ok();
     assert!(wharfie(&["logs", "web"]).fails(1).contains("No such container: web"));
-    assert!(wharfie(&["cp", "web:/etc/passwd", "here"]).fails(125).contains("here is a file of this machine"));
+    assert!(
+        wharfie(&["cp", "web:/etc/passwd", "here"]).fails(125).contains("here is a file of this machine")
+    );
     nothing_forwarded(&engine);
 }
 
@@ -72,7 +84,7 @@ fn a_followed_log_ends_with_its_reader() {
     // The log says nothing more: the copy over there must still learn that nobody reads.
     following.signal(Signal::KILL);
     drop(following);
-    engine.sh("while pgrep -f '__node|logs -f' >/dev/null || pgrep -x ssh >/dev/null; do sleep 0.02; done");
+    engine.sh("while pgrep -f '[_]_node' >/dev/null || pgrep -x ssh >/dev/null; do sleep 0.02; done");
     node.wharfie(&engine, ["rm", "-f", "web"]).ok();
     nothing_forwarded(&engine);
 }
@@ -116,11 +128,17 @@ fn another_user_needs_sudo() {
     );
     node.sh(&engine, "mount -t tmpfs tmpfs /home; mkdir -m 700 /home/op; chown 4242:4242 /home/op; chmod 644 /tmp/wh-*/n1/authorized_keys");
     let told = engine.wharfie(["-H", "ssh://op1", "ps"]);
-    assert!(told.fails(1).contains("may not open the socket of containerd, and sudo wants a password"), "{told:?}");
+    assert!(
+        told.fails(1).contains("may not open the socket of containerd, and sudo wants a password"),
+        "{told:?}"
+    );
     let told = engine.wharfie(["-H", "ssh://op1?via=socket", "images"]);
     assert!(told.fails(1).contains("that user may not open its socket"), "{told:?}");
     engine.sh("echo 'op ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/op; chmod 440 /etc/sudoers.d/op");
     assert_eq!(engine.wharfie(["-H", "ssh://op1", "images", "--format", "{{.Repository}}"]).ok(), "busybox");
-    assert_eq!(engine.wharfie(["-H", "ssh://op1", "run", "--rm", BUSYBOX, "echo", "by sudo"]).ok(), "by sudo");
+    assert_eq!(
+        engine.wharfie(["-H", "ssh://op1", "run", "--rm", BUSYBOX, "echo", "by sudo"]).ok(),
+        "by sudo"
+    );
     nothing_forwarded(&engine);
 }

@@ -60,9 +60,12 @@ fn the_verbs_are_dockers() {
     assert_eq!(context(&["show"]).ok(), "n1");
     assert_eq!(
         engine.sh("cat ~/.docker/config.json; stat -c ' %a' ~/.docker/config.json ~/.docker/contexts/meta/*/meta.json"),
-        "{\n\t\"currentContext\": \"n1\"\n} 600\n600\n600\n600\n".replace("\n600", "\n 600")
+        "{\n\t\"currentContext\": \"n1\"\n} 600\n 600\n 600\n 600"
     );
-    assert_eq!(context(&["ls", "--format", "{{.Name}}: {{.Current}}"]).ok(), "default: false\nn1: true\nn2: false\nn6: false");
+    assert_eq!(
+        context(&["ls", "--format", "{{.Name}}: {{.Current}}"]).ok(),
+        "default: false\nn1: true\nn2: false\nn6: false"
+    );
     assert_eq!(context(&["ls", "-q"]).ok(), "default\nn1\nn2\nn6");
     assert_eq!(
         context(&["ls", "--format", "json"]).ok().lines().nth(1).unwrap(),
@@ -101,8 +104,8 @@ fn the_verbs_are_dockers() {
         },
         "TLSMaterial": {},
         "Storage": {
-            "MetadataPath": "\u003cIN MEMORY\u003e",
-            "TLSPath": "\u003cIN MEMORY\u003e"
+            "MetadataPath": "<IN MEMORY>",
+            "TLSPath": "<IN MEMORY>"
         }
     }
 ]
@@ -113,11 +116,19 @@ fn the_verbs_are_dockers() {
         both(&["update", "n1", "--docker", "host=unix:///run/k3s/containerd/containerd.sock"]),
         says("n1", "Successfully updated context \"n1\"")
     );
-    assert_eq!(context(&["inspect", "-f", "{{.Endpoints.docker.Host}}"]).ok(), "unix:///run/k3s/containerd/containerd.sock");
+    assert_eq!(
+        context(&["inspect", "-f", "{{.Endpoints.docker.Host}}"]).ok(),
+        "unix:///run/k3s/containerd/containerd.sock"
+    );
     assert_eq!(both(&["export", "n1"]), says("", "Written file \"n1.dockercontext\""));
     assert_eq!(context(&["export", "n1"]).fails(1), "open n1.dockercontext: file exists");
-    assert_eq!(both(&["import", "n8", "n1.dockercontext"]), says("n8", "Successfully imported context \"n8\""));
-    assert!(context(&["import", "n8", "n1.dockercontext"]).fails(1).contains("context \"n8\" already exists"));
+    assert_eq!(
+        both(&["import", "n8", "n1.dockercontext"]),
+        says("n8", "Successfully imported context \"n8\"")
+    );
+    assert!(
+        context(&["import", "n8", "n1.dockercontext"]).fails(1).contains("context \"n8\" already exists")
+    );
     assert!(context(&["import", "n9", "gone"]).fails(1).contains("open gone: no such file or directory"));
     engine.sh("wharfie context export n1 - | wharfie context import n9 -");
     assert_eq!(context(&["inspect", "-f", "{{.Metadata}}", "n9"]).ok(), "map[Description:first node]");
@@ -127,9 +138,14 @@ fn the_verbs_are_dockers() {
     assert_eq!(both(&["rm", "-f", "n1"]), ("n1".into(), String::new()));
     assert_eq!(context(&["show"]).ok(), "default");
     let over = engine.call(["context", "use", "n2"]).env("DOCKER_HOST", "ssh://x").run();
-    assert!(over.ok() == "n2" && over.stderr.starts_with("Warning: DOCKER_HOST environment variable overrides"));
+    assert!(
+        over.ok() == "n2" && over.stderr.starts_with("Warning: DOCKER_HOST environment variable overrides")
+    );
     let gone = engine.call(["context", "ls"]).env("DOCKER_CONTEXT", "gone").run();
-    assert!(gone.ok().contains("gone *") && gone.ok().contains("context \"gone\": context not found: open "), "{gone:?}");
+    assert!(
+        gone.ok().contains("gone *") && gone.ok().contains("context \"gone\": context not found: open "),
+        "{gone:?}"
+    );
     let gone = engine.call(["ps"]).env("DOCKER_CONTEXT", "gone").run();
     assert!(gone.fails(1).contains("unable to resolve docker endpoint: context \"gone\": context not found"));
     assert_eq!(context(&["use", "default"]).ok(), "default");

@@ -38,17 +38,25 @@ fn the_address_can_ask_for_the_socket() {
     let engine = engine();
     let node = Node::start(&engine, "n1");
     node.load(&engine);
-    node.ctr(&engine, &format!("run -d {FULL} there sleep 1000"));
+    // ctr mounts the image itself: it must be there.
+    let sock = "/run/containerd/containerd.sock";
+    node.sh(&engine, &format!("ctr -a {sock} run -d {FULL} there sleep 1000 </dev/null >/dev/null 2>&1"));
     engine.accept();
     let socket = |arguments: &[&str]| {
         let address = "ssh://n1/run/containerd/containerd.sock?via=socket";
         engine.wharfie([&["-H", address], arguments].concat())
     };
-    assert!(socket(&["ps", "--format", "{{.ID}} {{.Image}} {{.Status}}"]).ok().starts_with("there busybox:latest Up"));
+    let listed = socket(&["ps", "--format", "{{.ID}} {{.Image}} {{.State}}"]);
+    assert_eq!(listed.ok(), format!("there {FULL} running"));
     assert!(socket(&["inspect", "-f", "{{.State.Running}}", "there"]).ok().starts_with("true"));
-    let version = socket(&["version", "--format", "{{range .Server.Components}}{{.Name}}={{.Version}};{{end}}"]);
+    let version =
+        socket(&["version", "--format", "{{range .Server.Components}}{{.Name}}={{.Version}};{{end}}"]);
     assert!(version.ok().contains("runc=;"), "this machine's runtime is not that one's: {version:?}");
-    assert!(socket(&["exec", "there", "true"]).fails(125).contains("needs more of ssh://n1 than containerd's socket"));
+    assert!(
+        socket(&["exec", "there", "true"])
+            .fails(125)
+            .contains("needs more of ssh://n1 than containerd's socket")
+    );
     let missing = engine.wharfie(["-H", "ssh://n1/nowhere.sock?via=socket", "ps"]);
     assert!(missing.fails(1).contains("none of the known sockets is there"), "{missing:?}");
     nothing_forwarded(&engine);
@@ -60,17 +68,20 @@ fn a_killed_wharfie_leaves_no_ssh_and_no_socket() {
     let node = Node::start(&engine, "n1");
     node.load(&engine);
     // Its output is not read: it waits, connected.
-    let saving = engine.terminal_of("bash", ["-c", &format!("wharfie -H ssh://n1 save {BUSYBOX} | (sleep 1000; cat)")]);
+    let saving = engine
+        .terminal_of("bash", ["-c", &format!("wharfie -H ssh://n1 save {BUSYBOX} | (sleep 1000; cat)")]);
     engine.sh("until pgrep -x wharfie >/dev/null && pgrep -x ssh >/dev/null && ! ls /run | grep -q wharfie-ssh; do sleep 0.02; done");
-    engine.sh("pkill -KILL -x wharfie; pkill -KILL -x sleep; while pgrep -x ssh >/dev/null; do sleep 0.02; done");
+    engine.sh(
+        "pkill -KILL -x wharfie; pkill -KILL -x sleep; while pgrep -x ssh >/dev/null; do sleep 0.02; done",
+    );
     drop(saving);
     nothing_forwarded(&engine);
     // One that was still connecting leaves its directory to the next, and nothing that runs.
     engine.sh("printf 'Host slow\\n  ProxyCommand sleep 4321\\n' >>/root/.ssh/config");
     let connecting = engine.call(["-H", "ssh://slow", "images"]).spawn();
-    engine.sh("until pgrep -f 'sleep 4321' >/dev/null; do sleep 0.02; done");
+    engine.sh("until pgrep -f '[s]leep 4321' >/dev/null; do sleep 0.02; done");
     connecting.signal(Signal::KILL);
-    engine.sh("while pgrep -x ssh >/dev/null || pgrep -f 'sleep 4321' >/dev/null; do sleep 0.02; done");
+    engine.sh("while pgrep -x ssh >/dev/null || pgrep -f '[s]leep 4321' >/dev/null; do sleep 0.02; done");
     drop(connecting);
     node.wharfie(&engine, ["images"]).ok();
     nothing_forwarded(&engine);
@@ -83,14 +94,18 @@ fn a_machine_that_is_away_is_named() {
     for verb in [["images"].as_slice(), &["rmi", "x"]] {
         let told = engine.wharfie([&["-H", "ssh://gone"], verb].concat());
         let words = told.fails(1);
-        assert!(words.contains("cannot reach ssh://gone: ") && words.contains("Connection refused"), "{told:?}");
+        assert!(
+            words.contains("cannot reach ssh://gone: ") && words.contains("Connection refused"),
+            "{told:?}"
+        );
         assert!(words.contains("hint: try `ssh gone true`"), "{told:?}");
     }
     // By the program ssh speaks for itself.
     let told = engine.wharfie(["-H", "ssh://gone", "ps"]);
     assert!(told.fails(255).contains("Connection refused"), "{told:?}");
     // No client at all.
-    let told = engine.call(["-H", "ssh://gone", "images"]).env("PATH", "/nowhere").timeout(Duration::from_secs(20));
+    let told =
+        engine.call(["-H", "ssh://gone", "images"]).env("PATH", "/nowhere").timeout(Duration::from_secs(20));
     let _ = told;
     nothing_forwarded(&engine);
 }

@@ -3,6 +3,20 @@
 use super::{BUSYBOX, FULL, Node, engine, nothing_forwarded};
 use crate::images::Image;
 
+/// A connection that lets twelve megabytes pass and loses what comes after.
+const HELD: &str = "
+import os, socket, threading
+far, left = socket.create_connection(('10.99.1.2', 22)), 12_000_000
+def back():
+    while data := far.recv(65536):
+        os.write(1, data)
+threading.Thread(target=back, daemon=True).start()
+while data := os.read(0, 65536):
+    if left > 0:
+        far.sendall(data)
+    left -= len(data)
+";
+
 #[test]
 fn only_missing_blobs_go_over() {
     let engine = engine();
@@ -11,23 +25,35 @@ fn only_missing_blobs_go_over() {
     engine.accept();
     let first = engine.wharfie(["image", "push", BUSYBOX, "ssh://n1"]);
     let last = first.ok().lines().last().unwrap().to_owned();
-    assert!(last.starts_with(&format!("{FULL}: digest: sha256:")) && last.contains(" sent: 3 of 3 blobs, "), "{first:?}");
+    assert!(
+        last.starts_with(&format!("{FULL}: digest: sha256:")) && last.contains(" sent: 3 of 3 blobs, "),
+        "{first:?}"
+    );
     assert!(first.ok().contains(": Pushed\n") && first.ok().contains(": Unpacked\n"), "{first:?}");
     assert_eq!(node.ctr(&engine, "leases ls -q"), "");
     assert_eq!(node.wharfie(&engine, ["run", "--rm", "--pull", "never", BUSYBOX, "echo", "hi"]).ok(), "hi");
     // Again: nothing goes over, in either order of words.
     let again = engine.wharfie(["image", "push", "ssh://n1", BUSYBOX]);
-    assert!(again.ok().ends_with("sent: 0 of 3 blobs, 0B") && again.ok().contains("Layer already exists"), "{again:?}");
+    assert!(
+        again.ok().ends_with("sent: 0 of 3 blobs, 0B") && again.ok().contains("Layer already exists"),
+        "{again:?}"
+    );
     // One layer more: its blob, and the manifest and configuration that name it.
-    engine.wharfie(["run", "--name", "c", BUSYBOX, "sh", "-c", "echo more >/more"]).ok();
-    engine.wharfie(["commit", "c", "more:1"]).ok();
-    engine.wharfie(["rm", "c"]).ok();
+    engine.wharfie(["run", "--name", "base", BUSYBOX, "sh", "-c", "echo more >/more"]).ok();
+    engine.wharfie(["commit", "base", "more:1"]).ok();
+    engine.wharfie(["rm", "base"]).ok();
     let before: usize = node.ctr(&engine, "content ls -q").lines().count();
     let more = engine.wharfie(["image", "push", "more:1", "ssh://n1"]);
     assert!(more.ok().contains("sent: 3 of 4 blobs"), "{more:?}");
     assert_eq!(node.ctr(&engine, "content ls -q").lines().count(), before + 3);
-    assert_eq!(node.wharfie(&engine, ["run", "--rm", "--pull", "never", "more:1", "cat", "/more"]).ok(), "more");
-    assert_eq!(engine.wharfie(["image", "push", "-q", "more:1", "ssh://n1"]).ok(), "docker.io/library/more:1");
+    assert_eq!(
+        node.wharfie(&engine, ["run", "--rm", "--pull", "never", "more:1", "cat", "/more"]).ok(),
+        "more"
+    );
+    assert_eq!(
+        engine.wharfie(["image", "push", "-q", "more:1", "ssh://n1"]).ok(),
+        "docker.io/library/more:1"
+    );
     for (line, why) in [
         (["image", "push", "nothing:1", "ssh://n1"], "No such image: nothing:1"),
         (["image", "push", BUSYBOX, "ssh://n1/nowhere.sock"], "none of the known sockets is there"),
@@ -66,10 +92,10 @@ fn an_interrupted_push_goes_on() {
     engine.wharfie(["import", "big.tar", "big:1"]).ok();
     engine.accept();
     engine.sh(
-        "mkfifo hold; cat >proxy <<'END'\n#!/bin/bash\n\
-         exec 3<>/dev/tcp/10.99.1.2/22; cat <&3 & (head -c 12000000; exec cat hold) >&3\nEND\n\
-         chmod 755 proxy; printf 'Host n1held\\n  HostKeyAlias 10.99.1.2\\n  User root\\n  IdentityFile /root/.ssh/key\\n  ProxyCommand %s/proxy\\n' \"$PWD\" >>/root/.ssh/config",
+        "printf 'Host n1held\\n  HostKeyAlias 10.99.1.2\\n  User root\\n  IdentityFile /root/.ssh/key\\n  \
+         ProxyCommand python3 %s/proxy.py\\n' \"$PWD\" >>/root/.ssh/config",
     );
+    std::fs::write(engine.directory().join("home/proxy.py"), HELD).expect("write the proxy");
     let pushing = engine.call(["image", "push", "big:1", "ssh://n1held"]).spawn();
     let offset = || {
         let told = node.ctr(&engine, "content active");
@@ -79,7 +105,10 @@ fn an_interrupted_push_goes_on() {
     let mut seen = None;
     loop {
         let now = offset();
-        if now.is_some() && now == seen && now.as_ref().is_some_and(|line| line.contains("MB") || line.contains("MiB")) {
+        if now.is_some()
+            && now == seen
+            && now.as_ref().is_some_and(|line| line.contains("MB") || line.contains("MiB"))
+        {
             break;
         }
         seen = now;
@@ -87,7 +116,7 @@ fn an_interrupted_push_goes_on() {
     }
     pushing.signal(rustix::process::Signal::KILL);
     drop(pushing);
-    engine.sh("while pgrep -x ssh >/dev/null; do sleep 0.02; done; pkill -f '^/bin/bash .*proxy' || :; pkill -x cat || :");
+    engine.sh("while pgrep -x ssh >/dev/null || pgrep -f '[p]roxy.py' >/dev/null; do sleep 0.02; done");
     assert!(offset().is_some(), "the part stays");
     let again = engine.wharfie(["image", "push", "big:1", "ssh://n1"]);
     let last = again.ok().lines().last().unwrap().to_owned();

@@ -37,7 +37,10 @@ fn many_machines_are_one_table() {
     assert_eq!(nodes[1]["Names"], "web");
     let inspected = engine.wharfie(["--nodes", "n2,local,n1", "inspect", BUSYBOX]);
     let all: Vec<serde_json::Value> = serde_json::from_str(inspected.ok()).expect("one array");
-    assert_eq!(all.iter().map(|one| one["Node"].as_str().unwrap()).collect::<Vec<_>>(), ["n2", "local", "n1"]);
+    assert_eq!(
+        all.iter().map(|one| one["Node"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["n2", "local", "n1"]
+    );
     let lines = engine.wharfie(["--nodes", "n1,n2", "images", "--format", "{{.Repository}}"]);
     assert_eq!(lines.ok(), "n1: busybox\nn2: busybox");
     for (verb, why) in [
@@ -47,7 +50,9 @@ fn many_machines_are_one_table() {
         let refused = engine.wharfie([&["--nodes", "n1,n2"], verb].concat());
         assert!(refused.fails(125).contains(why), "{refused:?}");
     }
-    assert!(engine.wharfie(["--nodes", "n1", "-H", "ssh://n2", "ps"]).fails(125).contains("conflicting options"));
+    assert!(
+        engine.wharfie(["--nodes", "n1", "-H", "ssh://n2", "ps"]).fails(125).contains("conflicting options")
+    );
     for node in [&one, &two] {
         node.wharfie(&engine, ["rm", "-f", "web"]).ok();
     }
@@ -61,7 +66,7 @@ fn what_fails_is_named_and_the_rest_is_shown() {
     one.load(&engine);
     engine.sh("printf 'Host gone\\n  HostName 127.0.0.1\\n  Port 9\\n' >>/root/.ssh/config");
     // n2 takes connections and answers none.
-    two.sh(&engine, "kill -STOP $(pgrep -f n2/sshd_config)");
+    two.sh(&engine, "kill -STOP $(pgrep -f [n]2/sshd_config)");
     let began = Instant::now();
     let told = engine
         .call(["--nodes", "gone,n1,n2", "--node-timeout", "5s", "images", "--format", "{{.Repository}}"])
@@ -72,7 +77,7 @@ fn what_fails_is_named_and_the_rest_is_shown() {
     assert!(words.contains("n2: "), "{words}");
     assert!(words.ends_with("2 of 3 nodes failed: gone, n2"), "{words}");
     assert!(began.elapsed() < Duration::from_secs(30), "the deadline held nobody");
-    two.sh(&engine, "kill -CONT $(pgrep -f n2/sshd_config)");
+    two.sh(&engine, "kill -CONT $(pgrep -f [n]2/sshd_config)");
     nothing_forwarded(&engine);
 }
 
