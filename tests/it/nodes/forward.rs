@@ -1,7 +1,5 @@
 //! Verbs over another machine's forwarded socket.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 
 use super::{BUSYBOX, FULL, Node, engine, nothing_forwarded};
@@ -77,11 +75,11 @@ fn a_killed_wharfie_leaves_no_ssh_and_no_socket() {
     drop(saving);
     nothing_forwarded(&engine);
     // One that was still connecting leaves its directory to the next, and nothing that runs.
-    engine.sh("printf 'Host slow\\n  ProxyCommand sleep 4321\\n' >>/root/.ssh/config");
+    engine.sh("printf 'Host slow\\n  ProxyCommand sed -n 4321p\\n' >>/root/.ssh/config");
     let connecting = engine.call(["-H", "ssh://slow", "images"]).spawn();
-    engine.sh("until pgrep -f '[s]leep 4321' >/dev/null; do sleep 0.02; done");
+    engine.sh("until pgrep -f '[s]ed -n 4321p' >/dev/null; do sleep 0.02; done");
     connecting.signal(Signal::KILL);
-    engine.sh("while pgrep -x ssh >/dev/null || pgrep -f '[s]leep 4321' >/dev/null; do sleep 0.02; done");
+    engine.sh("while pgrep -x ssh >/dev/null || pgrep -f '[s]ed -n 4321p' >/dev/null; do sleep 0.02; done");
     drop(connecting);
     node.wharfie(&engine, ["images"]).ok();
     nothing_forwarded(&engine);
@@ -104,9 +102,15 @@ fn a_machine_that_is_away_is_named() {
     let told = engine.wharfie(["-H", "ssh://gone", "ps"]);
     assert!(told.fails(255).contains("Connection refused"), "{told:?}");
     // No client at all.
-    let told =
-        engine.call(["-H", "ssh://gone", "images"]).env("PATH", "/nowhere").timeout(Duration::from_secs(20));
-    let _ = told;
+    let told = engine
+        .program(
+            "/usr/bin/env",
+            ["PATH=/nowhere", env!("CARGO_BIN_EXE_wharfie"), "-H", "ssh://gone", "images"],
+        )
+        .run();
+    let words = told.fails(1);
+    assert!(words.contains("cannot start ssh: no such file or directory"), "{told:?}");
+    assert!(words.contains("hint: install the OpenSSH client"), "{told:?}");
     nothing_forwarded(&engine);
 }
 
