@@ -26,7 +26,8 @@ macro_rules! find {
 /// Runs the program, with sudo when the user may not open the socket.
 pub(super) const RUN: &str = concat!(
     find!(),
-    "s=$3; n=$4; shift 4; ",
+    // What that machine's user has chosen there is not what is meant here.
+    "s=$3; n=$4; shift 4; unset DOCKER_HOST DOCKER_CONTEXT; ",
     "if [ \"$(id -u)\" = 0 ]; then exec \"$p\" __node \"$n\" \"$@\"; fi; ",
     "for f in $s; do if [ -w \"$f\" ]; then exec \"$p\" __node \"$n\" \"$@\"; fi; done; ",
     "if sudo -n true 2>/dev/null; then exec sudo -n -- \"$p\" __node \"$n\" \"$@\"; fi; ",
@@ -37,11 +38,12 @@ pub(super) const RUN: &str = concat!(
 /// Arguments: key and version line. Whether the program is there.
 pub(super) const LOOK: &str = concat!(find!(), "exit 0");
 
-/// Arguments: key, bytes, SHA-256, machine. Takes the program from its input and puts it in place whole; copies that
+/// Arguments: key, bytes, SHA-256, machine. Before anything is sent it sees whether a file can be executed there. Takes the program from its input and puts it in place whole; copies that
 /// nobody has asked for in a month go.
 pub(super) const SEND: &str = "k=$1; m=$(uname -m); if [ \"$m\" != \"$4\" ]; then echo \"$m\"; exit 217; fi; umask 077; \
     d=\"${XDG_CACHE_HOME:-$HOME/.cache}/wharfie\"; mkdir -p \"$d/$k\" || exit 1; t=\"$d/$k/.new.$$\"; \
     trap 'rm -f \"$t\"' EXIT; trap 'exit 1' HUP INT TERM; \
+    echo \"#!/bin/sh\" > \"$t\" || exit 1; chmod 700 \"$t\"; if ! \"$t\"; then rm -rf \"${d:?}/$k\"; exit 218; fi; \
     cat > \"$t\" && [ \"$(wc -c < \"$t\")\" -eq \"$2\" ] || exit 1; \
     if command -v sha256sum >/dev/null 2>&1; then case $(sha256sum < \"$t\") in \"$3\"*) ;; *) exit 1;; esac; fi; \
     chmod 700 \"$t\" && mv -f \"$t\" \"$d/$k/wharfie\" || exit 1; \

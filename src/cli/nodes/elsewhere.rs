@@ -167,7 +167,8 @@ fn refused(node: &Node, refusal: Refusal) -> Error {
 
 /// The command line there: the flags that mean the same, and the verb as it was typed.
 fn arguments(caller: &Caller<'_>, node: &Node) -> Vec<String> {
-    let mut words = Vec::new();
+    // The current context there is somebody else's choice.
+    let mut words = vec!["--context".to_owned(), "default".into()];
     if let Some(name) = &node.namespace {
         words.extend(["--namespace".to_owned(), name.clone()]);
     }

@@ -105,6 +105,9 @@ fn start(caller: &Caller<'_>, (name, named): (&str, &Named), deadline: Duration)
         Named::Node(address) => command.args(["--host", address]),
     };
     command.arg("--node-timeout").arg(format!("{}ms", deadline.as_millis().max(1)));
+    if caller.environment.get("CONTAINERD_ADDRESS").is_some_and(|address| address.starts_with("ssh://")) {
+        command.env_remove("CONTAINERD_ADDRESS");
+    }
     command
         .args(caller.line.rest())
         .env_remove("DOCKER_HOST")

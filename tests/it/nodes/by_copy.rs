@@ -42,6 +42,9 @@ fn containers_live_on_the_node() {
     let by_variable =
         engine.call(["ps", "--format", "{{.Names}}"]).env("CONTAINERD_ADDRESS", "ssh://n1").run();
     assert_eq!(by_variable.ok(), "web");
+    // What that machine's user has chosen for himself does not lead further.
+    node.sh(&engine, "mkdir /root/.docker; echo \"{\\\"currentContext\\\": \\\"gone\\\"}\" >/root/.docker/config.json; cat /root/.docker/config.json");
+    assert_eq!(wharfie(&["ps", "--format", "{{.Names}}"]).ok(), "web");
     wharfie(&["rm", "-f", "web"]).ok();
     assert!(wharfie(&["logs", "web"]).fails(1).contains("No such container: web"));
     assert!(
