@@ -6,7 +6,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
-use super::{Context, container, docker_context, image, namespace, system, unbuilt};
+use super::{Context, container, debug, docker_context, image, namespace, netns, system, unbuilt};
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -49,6 +49,10 @@ pub enum Verb {
     /// Manage contexts: names for other machines and sockets
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     Context(docker_context::Verb),
+    /// Open a shell beside a container, with programs that it does not have
+    Debug(Box<debug::Args>),
+    /// Run a program of this machine in a container's network namespace
+    Netns(netns::Args),
     /// Manage this program's own state
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     System(system::Verb),
@@ -234,6 +238,8 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Images(verb) => dispatch_image_family(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::Context(verb) => docker_context::run(verb, cx),
+        Verb::Debug(args) => debug::run(*args, cx).await,
+        Verb::Netns(args) => netns::run(args, cx).await,
         Verb::System(verb) => system::run(verb, cx).await,
         Verb::Events(args) => system::events::run(args, cx).await,
         Verb::Version(args) => system::version::run(args, cx).await,

@@ -32,7 +32,7 @@ pub async fn connect(config: Arc<Config>, node: &Node, forward: &Forward) -> Res
         let attempt = async {
             let engine = Engine::over(Arc::new(config)).await?;
             engine.containerd.version().await?;
-            Ok::<_, Error>(engine)
+            Ok::<_, Error>(Engine { containerd: engine.containerd.clone().of_another_machine(), ..engine })
         };
         match attempt.await {
             Ok(engine) => {

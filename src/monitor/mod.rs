@@ -82,6 +82,9 @@ pub struct Duty {
     pub restart: RestartPolicy,
     /// Remove the container when it ends.
     pub auto_remove: bool,
+    /// The container ends when the command that owns it is gone.
+    #[serde(default)]
+    pub session: bool,
     /// How its health is checked, where it is.
     #[serde(default)]
     pub health: Option<HealthCheck>,

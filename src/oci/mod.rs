@@ -1,5 +1,6 @@
 //! Pure: a request and an image configuration go in, a runtime specification comes out. No I/O.
 
+pub mod beside;
 pub mod capabilities;
 pub mod cdi;
 pub mod cgroups;

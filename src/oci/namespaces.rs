@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType as Kind};
+use oci_spec::runtime::{
+    LinuxIdMapping, LinuxIdMappingBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType as Kind,
+};
 
 use super::built;
 use super::request::{ContainerRequest, NetworkMode};
@@ -19,6 +21,44 @@ pub struct NamespacePaths {
     pub pid: Option<PathBuf>,
     /// The ipc namespace of `--ipc container:ID`.
     pub ipc: Option<PathBuf>,
+    /// The uts namespace of another container, for `debug`.
+    pub uts: Option<PathBuf>,
+    /// The user namespace of another container, where it has one of its own.
+    pub user: Option<UserNamespace>,
+}
+
+/// A user namespace that exists already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UserNamespace {
+    /// Its path.
+    pub path: PathBuf,
+    /// Which users of this machine its users are; runc before 1.1.11 asks for them, later ones compare.
+    pub uids: Vec<IdRange>,
+    /// Likewise for groups.
+    pub gids: Vec<IdRange>,
+}
+
+/// A row of `/proc/PID/uid_map`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct IdRange {
+    /// The first one inside.
+    pub inside: u32,
+    /// The first one on this machine.
+    pub outside: u32,
+    /// How many.
+    pub count: u32,
+}
+
+impl IdRange {
+    fn in_spec(self) -> Result<LinuxIdMapping> {
+        let mapping = LinuxIdMappingBuilder::default().container_id(self.inside).host_id(self.outside);
+        built(mapping.size(self.count).build())
+    }
+}
+
+/// A user namespace's map, as a specification has it.
+pub fn id_mappings(ranges: &[IdRange]) -> Result<Vec<LinuxIdMapping>> {
+    ranges.iter().map(|range| range.in_spec()).collect()
 }
 
 /// A namespace setting, understood.
@@ -43,11 +83,23 @@ pub fn ipc(request: &ContainerRequest) -> Result<Share> {
         .ok_or_else(|| invalid("IPC", &request.namespaces.ipc))
 }
 
-/// `--uts`.
+/// `--uts`, which names another container for `debug` alone.
 pub fn uts(request: &ContainerRequest) -> Result<Share> {
     share(request.namespaces.uts.as_deref(), &[])
-        .filter(|share| *share != Share::Container)
+        .filter(|share| *share != Share::Container || request.beside.is_some())
         .ok_or_else(|| invalid("UTS", &request.namespaces.uts))
+}
+
+/// `--userns`, which names another container for `debug` alone.
+fn user(request: &ContainerRequest) -> Result<Share> {
+    match request.namespaces.user.as_deref().unwrap_or_default() {
+        "" | "host" => Ok(Share::Host),
+        other if request.beside.is_some() && other.starts_with("container:") => Ok(Share::Container),
+        other => {
+            Err(Error::usage(format!("invalid user namespace mode: {other}"))
+                .hint("only `host` is supported"))
+        }
+    }
 }
 
 /// `--cgroupns`: by default private where groups are unified, the host's elsewhere.
@@ -71,20 +123,17 @@ pub fn namespaces(
     paths: &NamespacePaths,
     host: &Host,
 ) -> Result<Vec<LinuxNamespace>> {
-    if let Some(user) = request.namespaces.user.as_deref().filter(|user| !["", "host"].contains(user)) {
-        return Err(
-            Error::usage(format!("invalid user namespace mode: {user}")).hint("only `host` is supported")
-        );
-    }
     let mut list = vec![namespace(Kind::Mount, None)?];
+    // One that the other container shares with the machine is ours already.
+    if let (Share::Container, Some(user)) = (user(request)?, &paths.user) {
+        list.push(namespace(Kind::User, Some(user.path.clone()))?);
+    }
     match (&request.network.mode, &paths.network) {
         (NetworkMode::Host, _) => {}
         (NetworkMode::Container(of), None) => return Err(not_running(of)),
         (_, path) => list.push(namespace(Kind::Network, path.clone())?),
     }
-    if uts(request)? == Share::Private {
-        list.push(namespace(Kind::Uts, None)?);
-    }
+    shared(&mut list, Kind::Uts, (uts(request)?, &paths.uts, &request.namespaces.uts))?;
     shared(&mut list, Kind::Pid, (pid(request)?, &paths.pid, &request.namespaces.pid))?;
     shared(&mut list, Kind::Ipc, (ipc(request)?, &paths.ipc, &request.namespaces.ipc))?;
     if cgroup(request, host)? == Share::Private {
@@ -186,9 +235,23 @@ mod tests {
         request.namespaces.ipc = Some("container:a".into());
         let missing = namespaces(&request, &NamespacePaths::default(), &host()).unwrap_err();
         assert_eq!(missing.kind, crate::Kind::Conflict);
-        let paths =
-            NamespacePaths { network: Some("/n".into()), pid: Some("/p".into()), ipc: Some("/i".into()) };
+        let mut paths = NamespacePaths {
+            network: Some("/n".into()),
+            pid: Some("/p".into()),
+            ipc: Some("/i".into()),
+            ..NamespacePaths::default()
+        };
         assert_eq!(list(&request, &paths, &host()), ["mnt", "net=/n", "uts", "pid=/p", "ipc=/i", "cgroup"]);
+        // Beside another container, whose user namespace may be the machine's.
+        request.beside = Some(super::super::beside::Beside::default());
+        request.namespaces.uts = Some("container:a".into());
+        request.namespaces.user = Some("container:a".into());
+        paths.uts = Some("/t".into());
+        let beside = ["mnt", "net=/n", "uts=/t", "pid=/p", "ipc=/i", "cgroup"];
+        assert_eq!(list(&request, &paths, &host()), beside);
+        paths.user = Some(UserNamespace { path: "/u".into(), ..UserNamespace::default() });
+        let beside = ["mnt", "user=/u", "net=/n", "uts=/t", "pid=/p", "ipc=/i", "cgroup"];
+        assert_eq!(list(&request, &paths, &host()), beside);
         request.namespaces.ipc = Some("shareable".into());
         assert_eq!(ipc(&request).unwrap(), Share::Private);
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::beside::{Beside, Tools};
 pub use super::health::HealthCheck;
 
 /// One container's settings.
@@ -88,6 +89,9 @@ pub struct ContainerRequest {
     pub links: Vec<Link>,
     /// What only nerdctl has a flag for.
     pub special: Special,
+    /// `debug`: the container stands beside another one, and goes with the command that made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
 }
 
 /// `--link CONTAINER[:ALIAS]`.
@@ -458,11 +462,11 @@ pub struct Namespaces {
     pub pid: Option<String>,
     /// `host`, `private`, `shareable`, `none` or `container:ID`.
     pub ipc: Option<String>,
-    /// `host`.
+    /// `host`, and for `debug` `container:ID`.
     pub uts: Option<String>,
     /// `host` or `private`.
     pub cgroup: Option<String>,
-    /// `host`.
+    /// `host`, and for `debug` `container:ID`.
     pub user: Option<String>,
 }
 

@@ -111,6 +111,10 @@ fn linux(input: &SpecInput, granted: u64) -> Result<Linux> {
         .sysctl(sysctls(input))
         .masked_paths(masked)
         .readonly_paths(read_only);
+    if let Some(user) = &input.namespaces.user {
+        let (uids, gids) = (namespaces::id_mappings(&user.uids)?, namespaces::id_mappings(&user.gids)?);
+        linux = linux.uid_mappings(uids).gid_mappings(gids);
+    }
     if let Some(filter) = seccomp::filter(&request.security, granted, input.host)? {
         linux = linux.seccomp(filter);
     }

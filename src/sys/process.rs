@@ -80,6 +80,18 @@ impl Clock {
     }
 }
 
+/// Whether the directory `path` is the same one for the process `pid` as for this process.
+pub fn sees_the_same(pid: u32, path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &std::path::Path| {
+        let metadata = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_dir)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let below = path.strip_prefix("/").unwrap_or(path);
+    let theirs = identity(&std::path::Path::new(&format!("/proc/{pid}/root")).join(below));
+    theirs.is_some() && theirs == identity(path)
+}
+
 /// Every process's id.
 pub fn all() -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -90,6 +102,16 @@ pub fn all() -> Vec<u32> {
 pub fn command_line(pid: u32) -> Vec<String> {
     let line = text(format!("/proc/{pid}/cmdline").into(), LONGEST_COMMAND).unwrap_or_default();
     line.split_terminator('\0').map(str::to_owned).collect()
+}
+
+/// The number that process `pid` has in its own pid namespace; None for one that has ended.
+pub fn innermost_pid(pid: u32) -> Option<u32> {
+    innermost(&text(format!("/proc/{pid}/status").into(), LONGEST_FILE)?)
+}
+
+fn innermost(status: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 impl Process {
@@ -236,6 +258,14 @@ mod tests {
             (process.age(&clock), process.cpu_permille(&clock), process.memory_permille(&clock)),
             (30, 100, 250)
         );
+    }
+
+    #[test]
+    fn a_number_of_its_own() {
+        assert_eq!(innermost("Name:\ta\nNSpid:\t4242\t17\t1\nNSpgid:\t5\n"), Some(1));
+        assert_eq!(innermost("NSpid:\t4242\n"), Some(4242));
+        assert_eq!(innermost("Name:\ta\n"), None);
+        assert_eq!(innermost_pid(u32::MAX), None);
     }
 
     #[test]

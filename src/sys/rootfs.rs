@@ -186,6 +186,14 @@ impl Rootfs {
         }
     }
 
+    /// Gives what `path` names, links followed within the root, to another owner. Nothing there is fine.
+    pub fn give(&self, path: &str, (uid, gid): (u32, u32)) -> Result<()> {
+        let failed = |cause: Errno| Error::io("change the owner of", in_container(path), cause);
+        let Some(place) = self.place(path).map_err(failed)? else { return Ok(()) };
+        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+        rustix::fs::chownat(place, "", uid, gid, AtFlags::EMPTY_PATH).map_err(failed)
+    }
+
     /// A descriptor of what `path` names that cannot be read from: opening it has no effect.
     fn place(&self, path: &str) -> rustix::io::Result<Option<OwnedFd>> {
         let path = if path.is_empty() { "/" } else { path };
@@ -243,6 +251,29 @@ mod tests {
 
     fn text(rootfs: &Rootfs, path: &str) -> Option<String> {
         rootfs.read(path, 1000).unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn an_owner_is_given_within_the_root_alone() {
+        use std::os::unix::fs::{MetadataExt, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let (root, outside) = (directory.path().join("root"), directory.path().join("outside"));
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(&outside, "").unwrap();
+        std::fs::write(root.join("file"), "").unwrap();
+        symlink("../../outside", root.join("out")).unwrap();
+        let before = std::fs::metadata(&outside).unwrap();
+        // Anybody may give a file to whom it has already; only root may do more.
+        let is_root = rustix::process::geteuid().is_root();
+        let owner = if is_root { (4711, 4712) } else { (before.uid(), before.gid()) };
+        let look = Rootfs::at(&root).unwrap();
+        for path in ["/file", "/out", "/nothing"] {
+            look.give(path, owner).unwrap();
+        }
+        let after = std::fs::metadata(root.join("file")).unwrap();
+        assert_eq!((after.uid(), after.gid()), owner);
+        let after = std::fs::metadata(&outside).unwrap();
+        assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
     }
 
     #[test]

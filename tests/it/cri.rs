@@ -127,3 +127,26 @@ fn message(field: u8, content: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(content);
     bytes
 }
+
+/// How many containers the service knows, in whatever state.
+#[track_caller]
+pub(crate) fn containers(engine: &TestEngine) -> usize {
+    call(engine, "ListContainers", &[]);
+    let bytes = fs::read(engine.directory().join("answer")).expect("read the answer");
+    let mut rest = bytes.get(5..).unwrap_or_default();
+    let mut count = 0;
+    // ListContainersResponse.containers, each with its length before it.
+    while let [0x0a, after @ ..] = rest {
+        let (mut length, mut shift, mut used) = (0_usize, 0, 0);
+        for byte in after {
+            length |= usize::from(byte & 0x7f) << shift;
+            (shift, used) = (shift + 7, used + 1);
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        rest = after.get(used + length..).unwrap_or_default();
+        count += 1;
+    }
+    count
+}

@@ -48,20 +48,28 @@ pub struct Streams {
     pub stderr: bool,
 }
 
+/// `--pull`.
+///
+/// # Errors
+/// A policy that does not exist.
+pub fn pull_policy(text: Option<&str>) -> Result<PullPolicy> {
+    match text {
+        None | Some("missing" | "") => Ok(PullPolicy::Missing),
+        Some("always") => Ok(PullPolicy::Always),
+        Some("never") => Ok(PullPolicy::Never),
+        Some(other) => Err(Error::usage(format!(
+            "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
+        ))),
+    }
+}
+
 impl LifecycleArgs {
     /// `--pull`.
     ///
     /// # Errors
     /// A policy that does not exist.
     pub fn pull_policy(&self) -> Result<PullPolicy> {
-        match self.pull.as_deref() {
-            None | Some("missing" | "") => Ok(PullPolicy::Missing),
-            Some("always") => Ok(PullPolicy::Always),
-            Some("never") => Ok(PullPolicy::Never),
-            Some(other) => Err(Error::usage(format!(
-                "invalid pull option: '{other}': must be one of \"always\", \"missing\" or \"never\""
-            ))),
-        }
+        pull_policy(self.pull.as_deref())
     }
 
     /// `-a`, which leaves out what it does not name; without it output is attached, and input where `interactive`.

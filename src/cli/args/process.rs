@@ -94,7 +94,7 @@ pub(super) fn pairs_of(
 }
 
 /// `-w`, cleaned.
-pub(super) fn working_dir(text: Option<String>) -> Result<Option<String>> {
+pub(in crate::cli) fn working_dir(text: Option<String>) -> Result<Option<String>> {
     match text {
         None => Ok(None),
         Some(text) if text.is_empty() => Ok(None),

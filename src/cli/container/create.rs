@@ -44,6 +44,11 @@ impl Extras {
         Ok(Self { pull: args.lifecycle.pull_policy()?, quiet: args.lifecycle.quiet, cidfile })
     }
 
+    /// Of a verb that has neither the other flags nor `--cidfile`.
+    pub fn pulling(pull: PullPolicy, quiet: bool) -> Self {
+        Self { pull, quiet, cidfile: None }
+    }
+
     /// Write `--cidfile`.
     pub fn write_id(&self, id: &str) -> Result<()> {
         match &self.cidfile {
@@ -82,7 +87,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
 }
 
 /// Give the pure step from flags to a request what it may ask of the world.
-pub(super) fn with_surroundings<T>(
+pub(in crate::cli) fn with_surroundings<T>(
     cx: &Context<'_>,
     verb: &str,
     step: impl FnOnce(&Surroundings<'_>) -> T,
@@ -128,7 +133,7 @@ pub(super) fn detach_keys(cx: &mut Context<'_>, given: Option<&str>) -> Result<V
 }
 
 /// Get the image, pulling what is missing, and make the container.
-pub(super) async fn make(
+pub(in crate::cli) async fn make(
     engine: &Engine,
     request: ContainerRequest,
     extras: &Extras,

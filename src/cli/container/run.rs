@@ -118,7 +118,7 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
 }
 
 /// Stay with a container that this command has started until it ends, then record the end or remove it.
-pub(super) async fn stay(
+pub(in crate::cli) async fn stay(
     engine: &Engine,
     container: &mut Container,
     attachment: &mut Attachment,

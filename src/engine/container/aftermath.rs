@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::end::{finish_held, write_state};
 use super::hold::hold;
+use super::recover::settle;
 use super::remove::{RemoveOptions, remove};
 use super::start::{StartOptions, start_held};
 use super::{Container, Status, network};
@@ -88,7 +89,9 @@ async fn follow_up(duty: &Duty) -> Result<()> {
         }
         if duty.auto_remove {
             drop(held);
-            return remove(&engine, &container, RemoveOptions { force: true, volumes: true }).await;
+            remove(&engine, &container, RemoveOptions { force: true, volumes: true }).await?;
+            // Who made it was killed, and has left its journal.
+            return if duty.session { settle(&engine).await } else { Ok(()) };
         }
         let Some(delay) = delay(&container) else { return Ok(()) };
         let mut state = container.state.clone();

@@ -180,12 +180,13 @@ pub(super) fn name_in_use(name: &str, by: &str) -> Error {
 
 async fn make(
     engine: &Engine,
-    request: ContainerRequest,
+    mut request: ContainerRequest,
     image: &ResolvedImage,
     id: &str,
 ) -> Result<(Container, Vec<Mount>, Vec<String>)> {
+    let laid_out = super::debug::lay_out(engine, id, &mut request)?;
     if request.rootfs {
-        return make_on(engine, request, image, (id, Vec::new())).await;
+        return make_on(engine, request, image, (id, laid_out)).await;
     }
     let snapshotter = engine.config.snapshotter.clone();
     // A label of its own keeps the snapshot until the record refers to it: a lease would cost two more
@@ -203,6 +204,9 @@ async fn make(
             error
         }
     })?;
+    if let Some(beside) = &request.beside {
+        super::debug::give(beside, &snapshot)?;
+    }
     make_on(engine, request, image, (id, snapshot)).await
 }
 

@@ -1,39 +1,79 @@
 //! The files that a container sees of its surroundings: hosts, hostname, resolv.conf.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ipnet::IpNet;
+use oci_spec::runtime::Spec;
 
 use super::model::{Container, Origin, Record};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::net::{Connection, names};
 use crate::oci::mounts as oci;
-use crate::oci::request::{ContainerRequest, NetworkMode};
+use crate::oci::request::{ContainerRequest, NetworkMode, Tools};
 use crate::store::make_directory;
 
 /// The files of one container, or of the container whose network it shares.
 #[derive(Debug, Default)]
-pub(super) struct Files {
-    directory: Option<PathBuf>,
-}
+pub(super) struct Files(oci::Files);
 
 impl Files {
     /// Where the files are: with a shared network, those of its owner.
     pub(super) async fn of(engine: &Engine, id: &str, request: &ContainerRequest) -> Result<Self> {
         let NetworkMode::Container(other) = &request.network.mode else {
-            return Ok(Self { directory: Some(engine.paths.container(id)) });
+            return Ok(Self::below(&engine.paths.container(id)));
         };
         let other = super::find(engine, other).await?;
-        let ours = other.origin == Origin::Wharfie;
-        Ok(Self { directory: ours.then(|| engine.paths.container(&other.id)) })
+        let own = other.record.as_ref().is_some_and(|record| {
+            other.origin == Origin::Wharfie
+                && !matches!(record.request.network.mode, NetworkMode::Container(_))
+        });
+        let mut files =
+            if own { Self::below(&engine.paths.container(&other.id)) } else { Self::mounted_in(&other) };
+        if let Some(Tools::Tree(tree)) = request.beside.as_ref().map(|beside| &beside.tools) {
+            files.only_over(tree);
+        }
+        Ok(files)
     }
 
-    /// For the specification: a container of another tool has files that we do not know.
-    pub(super) fn for_spec(&self) -> oci::Files {
-        let path = |name: &str| self.directory.as_ref().map(|directory| directory.join(name));
-        oci::Files { resolv_conf: path("resolv.conf"), hostname: path("hostname"), hosts: path("hosts") }
+    fn below(directory: &Path) -> Self {
+        Self(oci::Files {
+            resolv_conf: Some(directory.join("resolv.conf")),
+            hostname: Some(directory.join("hostname")),
+            hosts: Some(directory.join("hosts")),
+        })
+    }
+
+    /// The files that whoever made the container has mounted in it: a kubelet, nerdctl, or we for yet another one.
+    fn mounted_in(container: &Container) -> Self {
+        let spec: Spec = serde_json::from_slice(&container.raw.spec).unwrap_or_default();
+        let source = |target: &str| {
+            // The last one lies over the others.
+            let mut mounts = spec.mounts().iter().flatten().rev();
+            let mount = mounts.find(|mount| mount.destination() == Path::new(target))?;
+            mount.source().clone().filter(|source| source.is_absolute() && source.is_file())
+        };
+        Self(oci::Files {
+            resolv_conf: source("/etc/resolv.conf"),
+            hostname: source("/etc/hostname"),
+            hosts: source("/etc/hosts"),
+        })
+    }
+
+    /// Nothing can be mounted where there is nothing, below a directory that is mounted read-only.
+    fn only_over(&mut self, tree: &Path) {
+        let Self(oci::Files { resolv_conf, hostname, hosts }) = self;
+        for (name, file) in [("resolv.conf", resolv_conf), ("hostname", hostname), ("hosts", hosts)] {
+            if tree.join("etc").is_dir() && std::fs::symlink_metadata(tree.join("etc").join(name)).is_err() {
+                *file = None;
+            }
+        }
+    }
+
+    /// For the specification.
+    pub(super) fn for_spec(&self) -> &oci::Files {
+        &self.0
     }
 }
 

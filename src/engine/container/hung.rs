@@ -8,6 +8,7 @@ use super::model::Container;
 use crate::containerd::Code;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
+use crate::store::read_bounded;
 use crate::sys::process;
 
 /// How long containerd may take to clean up after a shim that was killed: it runs the runtime for that.
@@ -65,13 +66,38 @@ pub(super) async fn end_stray(engine: &Engine, id: &str) {
     }
 }
 
+/// The first process of a container whose shim does not answer, as the shim has noted it.
+pub(super) fn pid(container: &Container) -> Option<u32> {
+    // The bundles of a namespace lie side by side, and each shim works in one of them.
+    let bundle = |pid: u32| {
+        of_shim(pid, &container.namespace)?;
+        let beside = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+        Some(beside.parent()?.join(&container.id))
+    };
+    let noted = process::all().into_iter().filter_map(bundle).find_map(|bundle| {
+        let text = read_bounded(&bundle.join("init.pid"), 64).ok()?;
+        String::from_utf8(text).ok()?.trim().parse().ok()
+    })?;
+    // A number can be another process's by now: the container's is a child of a shim.
+    let parent = process::Process::read(noted)?.ppid;
+    of_shim(parent, &container.namespace).map(|_| noted)
+}
+
+/// The command line of a shim that serves this namespace of containerd; None for every other process.
+fn of_shim(pid: u32, namespace: &str) -> Option<Vec<String>> {
+    let line = process::command_line(pid);
+    let is_shim = line.first().is_some_and(|program| program.contains("containerd-shim"));
+    (is_shim && has(&line, "-namespace", namespace)).then_some(line)
+}
+
+fn has(line: &[String], flag: &str, value: &str) -> bool {
+    line.windows(2).any(|pair| pair[0] == flag && pair[1] == value)
+}
+
 /// The shim that was started for this container alone. One that serves a pod has the pod's id.
 fn shim(namespace: &str, id: &str) -> Option<Pid> {
-    let pid = process::all().into_iter().find(|pid| {
-        let line = process::command_line(*pid);
-        let is_shim = line.first().is_some_and(|program| program.contains("containerd-shim"));
-        let has = |flag: &str, value: &str| line.windows(2).any(|pair| pair[0] == flag && pair[1] == value);
-        is_shim && has("-namespace", namespace) && has("-id", id)
-    })?;
+    let pid = process::all()
+        .into_iter()
+        .find(|pid| of_shim(*pid, namespace).is_some_and(|line| has(&line, "-id", id)))?;
     Pid::from_raw(i32::try_from(pid).ok()?)
 }

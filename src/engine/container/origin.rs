@@ -9,6 +9,7 @@ use super::health;
 use super::model::{Container, NAME_LABEL, Origin, RECORD_EXTENSION, Record, STATE_EXTENSION, State, Status};
 use crate::config::paths::Paths;
 use crate::containerd;
+use crate::oci::request::Tools;
 
 /// The few fields of a runtime specification that a list shows: parsing the whole of a hundred is felt.
 #[derive(Debug, Default, Deserialize)]
@@ -106,7 +107,11 @@ fn ours(container: &mut Container, paths: &Paths) {
     else {
         return;
     };
-    container.image.clone_from(&record.request.image);
+    container.image = match record.request.beside.as_ref().map(|beside| &beside.tools) {
+        // The root is made for the occasion: what counts is whose programs are in it.
+        Some(Tools::Tree(path) | Tools::Static(path)) => path.display().to_string(),
+        Some(Tools::Image) | None => record.request.image.clone(),
+    };
     // containerd keeps no large ones.
     container.labels.extend(record.request.labels.clone());
     container.tty = record.request.tty;

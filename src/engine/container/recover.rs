@@ -71,7 +71,9 @@ pub(super) async fn roll_back(engine: &Engine, id: &str, snapshotter: &str) -> R
         Ok(container) if container.id == id => {
             let started = container.status.is_alive() || container.state.finished_at.is_some();
             let failed = !container.state.error.is_empty();
-            if started && !failed {
+            // One that stands beside another was somebody's session: it goes with the command that made it.
+            let session = container.record.as_ref().is_some_and(|record| record.request.beside.is_some());
+            if started && !failed && !session {
                 return Ok(());
             }
             remove(engine, &container, RemoveOptions { force: true, volumes: true }).await

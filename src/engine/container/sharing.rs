@@ -30,6 +30,10 @@ pub(super) async fn resolve(engine: &Engine, request: &mut ContainerRequest) -> 
             *address = gateway.to_string();
         }
     }
+    // Looked up already by who made the request.
+    if request.beside.is_some() {
+        return Ok(());
+    }
     for setting in [&mut request.namespaces.pid, &mut request.namespaces.ipc].into_iter().flatten() {
         if let Some(reference) = shared_with(Some(setting)) {
             *setting = format!("container:{}", super::find(engine, reference).await?.id);
@@ -71,6 +75,7 @@ pub(super) async fn refresh(engine: &Engine, container: &mut Container, record: 
             Some("network") if matches!(request.network.mode, NetworkMode::Container(_)) => &paths.network,
             Some("pid") => &paths.pid,
             Some("ipc") => &paths.ipc,
+            Some("uts") => &paths.uts,
             _ => &None,
         };
         if let Some(path) = path {
@@ -99,7 +104,7 @@ pub(super) async fn expected(
     request: &ContainerRequest,
 ) -> Result<NamespacePaths> {
     match namespaces(engine, id, request).await {
-        Err(error) if error.kind == ErrorKind::Conflict => {}
+        Err(error) if error.kind == ErrorKind::Conflict && request.beside.is_none() => {}
         found => return found,
     }
     // Replaced at the start, which fails where they are not there by then.
@@ -112,6 +117,7 @@ pub(super) async fn expected(
         },
         pid: shared_with(request.namespaces.pid.as_deref()).map(|_| later("pid")),
         ipc: shared_with(request.namespaces.ipc.as_deref()).map(|_| later("ipc")),
+        ..NamespacePaths::default()
     })
 }
 
@@ -144,6 +150,8 @@ pub(super) async fn shared_memory(
     match bound {
         Some(source) => Ok(Some(source)),
         None if !private => Ok(Some("/dev/shm".into())),
+        // Its semaphores and queues are there all the same; the files are below its root.
+        None if request.beside.is_some() => Ok(None),
         None => Err(Error::conflict(format!(
             "can't join IPC of container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
             other.id

@@ -80,9 +80,14 @@ pub(super) async fn build(
         image: config,
         user: &user,
         host: &host,
-        rootfs: Path::new(if request.rootfs { request.image.as_str() } else { "rootfs" }),
+        // What the shim mounts is in the bundle.
+        rootfs: Path::new(if request.rootfs && request.beside.is_none() {
+            request.image.as_str()
+        } else {
+            "rootfs"
+        }),
         namespaces: &namespaces,
-        files: &files.for_spec(),
+        files: files.for_spec(),
         mounts: &mounts,
         devices: &devices,
         host_devices: &host_devices,
@@ -150,6 +155,9 @@ pub(super) async fn namespaces(
     id: &str,
     request: &ContainerRequest,
 ) -> Result<NamespacePaths> {
+    if let Some(beside) = &request.beside {
+        return super::debug::namespaces(engine, beside).await;
+    }
     let network = match &request.network.mode {
         NetworkMode::Bridge => Some(super::network::path(engine, id)),
         NetworkMode::Container(other) => Some(of_container(engine, other, "net").await?),

@@ -296,6 +296,7 @@ fn duty(engine: &Engine, container: &Container, record: &Record) -> Result<Duty>
         log_target: None,
         restart: request.restart,
         auto_remove: request.auto_remove,
+        session: request.beside.is_some(),
         health: health::of(container).cloned(),
         connection: None,
         networks: Some(engine.networks.clone()),

@@ -138,7 +138,7 @@ async fn root(
     (head, access): (&SpecHead, Access),
 ) -> Result<std::os::fd::OwnedFd> {
     let raw = &container.raw;
-    if raw.snapshot_key.is_empty() {
+    if raw.snapshot_key.is_empty() && (head.root.path.is_absolute() || !container.status.is_alive()) {
         if head.root.path.is_absolute() {
             return clone_of(&head.root.path, false, true);
         }

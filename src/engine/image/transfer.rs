@@ -172,7 +172,7 @@ impl Transfer<'_> {
             self.target.label_blob(descriptor.digest().as_ref(), labels.clone()).await?;
         }
         let job = Job::new(self.target, snapshotter, &image.manifest, &image.config);
-        unpack(&job, vec![], self.progress).await?;
+        unpack(&job, self.progress).await?;
         self.name(image).await?;
         Ok(sent)
     }

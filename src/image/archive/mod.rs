@@ -3,6 +3,7 @@
 mod context;
 mod entries;
 mod input;
+mod layer;
 mod layout;
 mod read;
 mod rootfs;
@@ -10,6 +11,7 @@ mod tree;
 mod write;
 
 pub use context::{export_context, import_context};
+pub use layer::{Applied, apply_layer};
 pub use layout::{DockerImage, Layout, NamedTarget, interpret};
 pub use read::{Blob, Contents, Sink, read_images};
 pub use rootfs::{RootfsTar, read_rootfs};

@@ -121,6 +121,14 @@ impl Init {
         }
     }
 
+    /// Ends the process, where it lives.
+    pub(super) fn kill(&self) {
+        if let State::Alive(pidfd) = &self.state {
+            // One that has ended meanwhile needs no signal.
+            let _ = rustix::process::pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
+        }
+    }
+
     /// Whoever was to tell the pid is gone: look for the shim of `namespace` and `id`.
     pub(super) fn seek(&mut self) {
         if matches!(self.state, State::Untold) {

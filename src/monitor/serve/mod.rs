@@ -98,6 +98,8 @@ struct Monitor<'t> {
     /// The clean-up belongs to an owner that is still there, or did belong to one that has done it.
     owned: bool,
     disowned: bool,
+    /// Its owner is gone, and it is to end with it.
+    abandoned: bool,
     /// The log holds something back.
     unflushed: bool,
     /// The log has work for idle moments.
@@ -151,6 +153,7 @@ pub(super) fn serve(start: Start, teardown: &dyn Fn(&Duty)) -> Result<()> {
         finished: false,
         owned: false,
         disowned: false,
+        abandoned: false,
         unflushed: false,
         log_works: false,
         accept_after: None,
@@ -477,15 +480,20 @@ impl Monitor<'_> {
             self.accept();
         }
         let once = self.welcome.stdin_once;
-        let mut close = false;
+        let (mut close, mut abandoned) = (false, self.abandoned);
         self.clients.retain(|client| {
             let late = client.deadline().is_some_and(|deadline| deadline <= Instant::now());
             let keep = !late && !client.is_done();
             close |= !keep && once && client.wants_stdin();
+            abandoned |= !keep && client.owner;
             keep
         });
         if close {
             self.input.close();
+        }
+        self.abandoned = abandoned && self.duty.session;
+        if self.abandoned {
+            self.init.kill();
         }
         if self.owned && !self.clients.iter().any(|client| client.owner) {
             self.owned = false;

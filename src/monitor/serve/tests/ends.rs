@@ -160,6 +160,22 @@ fn an_owner_that_leaves_before_the_end_is_no_owner() {
 }
 
 #[test]
+fn a_session_ends_with_its_owner_and_with_nobody_else() {
+    let mut container = Container::start(&Kind { session: true, auto_remove: true, ..Kind::default() });
+    let mut owner = Attached::new(&container.run_directory(), OUTPUT);
+    owner.tell(Type::Own, b"");
+    drop(Attached::new(&container.run_directory(), OUTPUT));
+    container.print("text\n");
+    assert!(matches!(owner.next().unwrap(), Some(Event::Stdout(text)) if text == b"text\n"));
+    assert!(container.init.try_wait().unwrap().is_none(), "it lives as long as its owner");
+    drop(owner);
+    container.init.wait().unwrap();
+    container.left();
+    assert_eq!(container.torn_down(), 1);
+    assert!(container.aftermath().unwrap().started);
+}
+
+#[test]
 fn a_stop_by_the_user_is_told_even_if_it_comes_together_with_the_end() {
     for stopped in [true, false] {
         let kind = Kind { restart: RestartPolicy::Always, auto_remove: true, ..Kind::default() };

@@ -42,6 +42,7 @@ struct Kind {
     stdin_once: bool,
     restart: RestartPolicy,
     auto_remove: bool,
+    session: bool,
     health: Option<crate::oci::request::HealthCheck>,
     /// The starter says nothing of the process.
     hide_init: bool,
@@ -70,6 +71,7 @@ fn duty(directory: &Path, kind: &Kind) -> Duty {
         log_target: None,
         restart: kind.restart,
         auto_remove: kind.auto_remove,
+        session: kind.session,
         health: kind.health.clone(),
         connection: None,
         networks: None,
