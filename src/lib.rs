@@ -13,6 +13,7 @@
 //! | [`image`] | layers and archives |
 //! | [`net`] | links, addresses, rules, ports |
 //! | [`oci`] | pure: request and image configuration to runtime specification |
+//! | [`remote`] | other machines, through the system's ssh |
 //! | [`output`] | the terminal: tables, templates, units, progress |
 //! | [`journal`] | what has happened, in docker's words |
 //! | [`config`], [`store`], [`sys`] | files and environment, locks and atomic writes, system calls |
@@ -30,6 +31,7 @@ pub mod net;
 pub mod oci;
 pub mod output;
 pub mod registry;
+pub mod remote;
 pub mod store;
 pub mod sys;
 

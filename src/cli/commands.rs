@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
-use super::{Context, container, debug, doctor, image, namespace, netns, system, unbuilt};
+use super::{Context, container, debug, docker_context, doctor, image, namespace, netns, system, unbuilt};
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -46,6 +46,9 @@ pub enum Verb {
     /// Manage containerd's namespaces
     #[command(subcommand, visible_alias = "ns", subcommand_value_name = "COMMAND")]
     Namespace(namespace::Verb),
+    /// Manage contexts: names for other machines and sockets
+    #[command(subcommand, subcommand_value_name = "COMMAND")]
+    Context(docker_context::Verb),
     /// Open a shell beside a container, with programs that it does not have
     Debug(Box<debug::Args>),
     /// Run a program of this machine in a container's network namespace
@@ -179,6 +182,8 @@ pub enum ImageFamily {
     /// Remove one or more images
     #[command(visible_aliases = ["remove"])]
     Rm(image::rmi::Args),
+    /// Send an image to another machine: only what it lacks, unpacked there
+    Push(image::push::Args),
     /// Display detailed information on one or more images
     Inspect(image::inspect::Args),
     /// Remove unused images
@@ -202,16 +207,16 @@ pub fn command(program: &str) -> clap::Command {
 }
 
 /// Parse as docker's own flag library would.
-pub fn parse(program: &str, arguments: Vec<OsString>) -> std::result::Result<Cli, Stop> {
-    let matches = pflag::like_pflag(command(program)).try_get_matches_from(&arguments);
-    let parsed = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+pub fn parse(program: &str, arguments: &[OsString]) -> std::result::Result<(Cli, ArgMatches), Stop> {
+    let matches = pflag::like_pflag(command(program)).try_get_matches_from(arguments);
+    let parsed = matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     // The plain tree, for help and messages, is made only when one is due.
     parsed.map_err(|error| match error.kind() {
         clap::error::ErrorKind::DisplayHelp
         | clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            Stop::Help(pflag::help(&command(program), &arguments))
+            Stop::Help(pflag::help(&command(program), arguments))
         }
-        _ => Stop::Error(translate(&error, &command(program), &arguments)),
+        _ => Stop::Error(translate(&error, &command(program), arguments)),
     })
 }
 
@@ -234,6 +239,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Image(verb) => dispatch_image(verb, cx).await,
         Verb::Images(verb) => dispatch_image_family(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
+        Verb::Context(verb) => docker_context::run(verb, cx),
         Verb::Debug(args) => debug::run(*args, cx).await,
         Verb::Netns(args) => netns::run(args, cx).await,
         Verb::System(verb) => system::run(verb, cx).await,
@@ -298,6 +304,7 @@ async fn dispatch_image_family(verb: ImageFamily, cx: &mut Context<'_>) -> Resul
         ImageFamily::Import(args) => image::import::run(args, cx).await,
         ImageFamily::Tag(args) => image::tag::run(args, cx).await,
         ImageFamily::Rm(args) => image::rmi::run(args, cx).await,
+        ImageFamily::Push(args) => image::push::run(args, cx).await,
         ImageFamily::Inspect(args) => image::inspect::run(args, cx).await,
         ImageFamily::Prune(args) => image::prune::run(args, cx).await,
         ImageFamily::Unknown(words) => unknown(cx, Some("image"), &words),

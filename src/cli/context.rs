@@ -5,10 +5,11 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::config::docker::DockerFile;
 use crate::config::environment::Environment;
-use crate::engine::Engine;
 use crate::engine::container::recover_if_due;
+use crate::engine::{Engine, node};
 use crate::error::Result;
 use crate::output::ui::Ui;
+use crate::remote::Forward;
 
 /// A verb's surroundings.
 pub struct Context<'a> {
@@ -21,6 +22,7 @@ pub struct Context<'a> {
     /// The terminal.
     pub ui: &'a mut Ui,
     engine: Option<Engine>,
+    forward: Option<Forward>,
     docker_file: Option<DockerFile>,
 }
 
@@ -33,8 +35,15 @@ impl<'a> Context<'a> {
             environment,
             ui,
             engine: None,
+            forward: None,
             docker_file: None,
         }
+    }
+
+    /// With a connection that forwards another machine's socket.
+    #[must_use]
+    pub fn over(self, forward: Option<Forward>) -> Self {
+        Self { forward, ..self }
     }
 
     /// docker's config.json. One that cannot be read is warned of once, as docker does, and says nothing.
@@ -72,8 +81,14 @@ impl<'a> Context<'a> {
         if let Some(engine) = &self.engine {
             return Ok(engine.clone());
         }
-        let engine = Engine::connect(Arc::clone(&self.config)).await?;
-        recover_if_due(&engine).await;
+        let engine = match (&self.forward, &self.config.node) {
+            (Some(forward), Some(node)) => node::connect(Arc::clone(&self.config), node, forward).await?,
+            _ => {
+                let engine = Engine::connect(Arc::clone(&self.config)).await?;
+                recover_if_due(&engine).await;
+                engine
+            }
+        };
         self.engine = Some(engine.clone());
         Ok(engine)
     }

@@ -5,6 +5,7 @@ mod commands;
 mod container;
 mod context;
 mod debug;
+mod docker_context;
 mod doctor;
 mod errors;
 mod exit;
@@ -15,6 +16,7 @@ mod image;
 mod names;
 mod namespace;
 mod netns;
+mod nodes;
 mod prune;
 mod stream;
 mod system;
@@ -32,6 +34,7 @@ pub use context::Context;
 use crate::config::environment::Environment;
 use crate::error::{Error, Kind, Result};
 use crate::output::ui::Ui;
+use nodes::{Line, Place};
 
 /// Run the program with `arguments` (the first one is its own name) and return its exit code.
 pub fn main(arguments: Vec<OsString>) -> u8 {
@@ -63,8 +66,8 @@ fn run(program: &str, arguments: Vec<OsString>, environment: Environment, ui: &m
         ui.write(&script)?;
         return Ok(0);
     }
-    let cli = match commands::parse(program, arguments) {
-        Ok(cli) => cli,
+    let (cli, matches) = match commands::parse(program, &arguments) {
+        Ok(parsed) => parsed,
         Err(commands::Stop::Help(text)) => {
             ui.print(text)?;
             return Ok(0);
@@ -79,12 +82,24 @@ fn run(program: &str, arguments: Vec<OsString>, environment: Environment, ui: &m
         ui.print(command(program).render_help())?;
         return Ok(0);
     };
-    let config = cli.globals.settle(&environment)?;
+    let line = Line::read(program, &arguments, &matches)?;
+    let mut globals = cli.globals;
+    globals.asks_nobody = line.is_local();
+    let mut config = globals.settle(&environment)?;
+    let caller = nodes::Caller { program, globals: &globals, environment: &environment, line: &line };
+    if !globals.nodes.is_empty() {
+        return nodes::side_by_side(&caller, &config, ui);
+    }
+    let forward = match nodes::place(&caller, &mut config, ui)? {
+        Place::Here => None,
+        Place::Forwarded(forward) => Some(forward),
+        Place::Ended(code) => return Ok(code),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|cause| Error::new(Kind::Failed, format!("start: {cause}")))?;
-    let mut context = Context::new(program, config, environment, ui);
+    let mut context = Context::new(program, config, environment, ui).over(forward);
     let result = runtime.block_on(commands::dispatch(verb, &mut context));
     // A thread that still waits for input must not hold the program back.
     runtime.shutdown_background();

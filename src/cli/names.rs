@@ -125,6 +125,10 @@ fn ask(
     question: impl AsyncFnOnce(&Engine) -> Result<Vec<CompletionCandidate>>,
 ) -> Vec<CompletionCandidate> {
     let (Some(config), Some(word)) = (CONFIG.get(), word.to_str()) else { return Vec::new() };
+    if config.node.is_some() {
+        // A shell does not wait for an ssh connection.
+        return Vec::new();
+    }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return Vec::new();
     };

@@ -16,7 +16,6 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
     (&["plugin"], "docker's plugins need docker's daemon"),
     (&["trust"], "Docker Content Trust is retired by docker itself"),
     (&["checkpoint"], "checkpoints come in a later version"),
-    (&["context"], "contexts come in a later version; --address and --namespace choose the containerd"),
     (
         &["network"],
         "managing networks comes in a later version; `run --network NAME` uses every CNI network there is",

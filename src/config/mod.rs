@@ -1,11 +1,13 @@
 //! What the user, the environment and the configuration files say: read once, here and nowhere else.
 
 pub mod certificate;
+pub mod contexts;
 pub mod credentials;
 pub mod docker;
 pub mod environment;
 pub mod file;
 pub mod hosts;
+pub mod node;
 pub mod paths;
 
 use std::net::IpAddr;
@@ -18,6 +20,12 @@ pub struct Config {
     pub namespace: String,
     /// The sockets to try, in order: the one asked for, or the known ones.
     pub addresses: Vec<PathBuf>,
+    /// The other machine whose containerd is meant; None for this machine's.
+    pub node: Option<node::Node>,
+    /// The name of the docker context in use.
+    pub context: String,
+    /// Where short-lived sockets of this process may lie.
+    pub runtime_dir: PathBuf,
     /// Whether the user named the address.
     pub address_given: bool,
     /// The snapshotter's name.

@@ -22,6 +22,7 @@ pub struct Client {
     socket: Arc<PathBuf>,
     namespace: AsciiMetadataValue,
     lease: Option<AsciiMetadataValue>,
+    elsewhere: bool,
 }
 
 impl Client {
@@ -33,7 +34,13 @@ impl Client {
         for socket in sockets {
             match tokio::time::timeout(CONNECT, containerd_client::connect(socket)).await {
                 Ok(Ok(channel)) => {
-                    return Ok(Self { channel, socket: Arc::new(socket.clone()), namespace, lease: None });
+                    return Ok(Self {
+                        channel,
+                        socket: Arc::new(socket.clone()),
+                        namespace,
+                        lease: None,
+                        elsewhere: false,
+                    });
                 }
                 Ok(Err(cause)) => failures.push((socket, innermost(&cause))),
                 Err(_) => failures.push((socket, format!("no answer within {} s", CONNECT.as_secs()))),
@@ -47,8 +54,17 @@ impl Client {
         &self.socket
     }
 
+    /// The same connection, which leads to another machine: behind the socket is an ssh, whose files say nothing.
+    #[must_use]
+    pub fn of_another_machine(self) -> Self {
+        Self { elsewhere: true, ..self }
+    }
+
     /// The process that serves the socket, where it is one of this machine.
     pub fn server_process(&self) -> Option<u32> {
+        if self.elsewhere {
+            return None;
+        }
         let stream = std::os::unix::net::UnixStream::connect(self.socket()).ok()?;
         let credentials = rustix::net::sockopt::socket_peercred(&stream).ok()?;
         u32::try_from(credentials.pid.as_raw_nonzero().get()).ok()

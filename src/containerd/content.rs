@@ -70,6 +70,11 @@ impl Client {
         Ok(())
     }
 
+    /// A blob from `offset` on, one part after the other.
+    pub async fn blob_reader(&self, digest: &str, offset: u64) -> Result<BlobReader> {
+        Ok(BlobReader { stream: self.read_blob_from(digest, offset).await? })
+    }
+
     async fn read_blob_from(
         &self,
         digest: &str,
@@ -202,6 +207,19 @@ impl Client {
     fn content_api(&self) -> api::content_client::ContentClient<tonic::transport::Channel> {
         api::content_client::ContentClient::new(self.channel.clone())
             .max_decoding_message_size(LARGEST_MESSAGE)
+    }
+}
+
+/// A blob that is being read.
+#[derive(Debug)]
+pub struct BlobReader {
+    stream: tonic::Streaming<api::ReadContentResponse>,
+}
+
+impl BlobReader {
+    /// The next bytes; None at the end.
+    pub async fn part(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(self.stream.message().await?.map(|part| part.data))
     }
 }
 

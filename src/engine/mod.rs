@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod event;
 pub mod image;
 pub mod namespace;
+pub mod node;
 pub mod prune;
 pub mod system;
 pub mod volume;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::config::paths::Paths;
 use crate::containerd::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::net::Networks;
 
 /// One containerd, one namespace, and where things of ours lie. Cloning is cheap.
@@ -33,8 +34,18 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Connect to the first configured socket that answers.
+    /// Connect to the first configured socket of this machine that answers.
     pub async fn connect(config: Arc<Config>) -> Result<Self> {
+        // Never this machine's containerd in place of another one's.
+        if let Some(node) = &config.node {
+            return Err(Error::usage(format!("this cannot be done on another machine ({node})"))
+                .hint("log in there and run it, or leave out -H, --context and DOCKER_HOST"));
+        }
+        Self::over(config).await
+    }
+
+    /// Connect to the first configured socket that answers, whosever it is.
+    async fn over(config: Arc<Config>) -> Result<Self> {
         let containerd = Client::connect(&config.addresses, &config.namespace).await?;
         Ok(Self::over(config, containerd))
     }

@@ -130,6 +130,9 @@ pub(super) mod tests {
 
     pub(crate) fn config(hosts_dirs: Vec<PathBuf>, insecure_registry: bool) -> Config {
         Config {
+            node: None,
+            context: "default".into(),
+            runtime_dir: "/run".into(),
             namespace: "default".into(),
             addresses: vec![],
             address_given: false,

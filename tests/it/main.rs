@@ -25,6 +25,7 @@ mod hostile;
 mod image;
 mod images;
 mod leaks;
+mod nodes;
 mod registry;
 mod rooms;
 mod setup;

@@ -106,6 +106,7 @@ const ORDER: &[&str] = &[
     "net",
     "oci",
     "output",
+    "remote",
     "config",
     "store",
     "sys",

@@ -18,6 +18,8 @@ struct Shown<'a> {
     /// Lines are the verb's own output.
     to_stdout: bool,
     quiet: bool,
+    /// Layers go out, and have the words of a push.
+    out: bool,
     /// Only of a terminal.
     bars: Option<MultiProgress>,
     layers: HashMap<String, Layer>,
@@ -39,11 +41,18 @@ impl<'a> Bars<'a> {
         Self::over(ui, quiet, true)
     }
 
+    /// For a verb that sends an image: its lines are its output.
+    pub fn of_push(ui: &'a mut Ui, quiet: bool) -> Self {
+        let bars = Self::over(ui, quiet, true);
+        bars.shown.lock().unwrap_or_else(PoisonError::into_inner).out = true;
+        bars
+    }
+
     fn over(ui: &'a mut Ui, quiet: bool, to_stdout: bool) -> Self {
         let terminal = ui.err_is_terminal() && (!to_stdout || ui.out_is_terminal());
         let bars = (terminal && !quiet)
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
-        Self { shown: Mutex::new(Shown { ui, to_stdout, quiet, bars, layers: HashMap::new() }) }
+        Self { shown: Mutex::new(Shown { ui, to_stdout, quiet, out: false, bars, layers: HashMap::new() }) }
     }
 
     /// Leave the terminal to others.
@@ -108,11 +117,17 @@ impl Shown<'_> {
                 Some(bar) => bar,
                 None => bars.add(ProgressBar::new(0).with_prefix(id)),
             };
-            draw(&bar, before, state);
+            draw(&bar, before, state, self.out);
             self.layers.insert(digest.to_owned(), Layer { state, bar: Some(bar) });
             return;
         }
         self.layers.insert(digest.to_owned(), Layer { state, bar: None });
+        if self.out {
+            if let Some(words) = of_push(before, state) {
+                self.say(&format!("{id}: {words}"), false);
+            }
+            return;
+        }
         let words = match (before, state) {
             (None, LayerState::Waiting) => "Pulling fs layer".to_owned(),
             (Some(LayerState::Downloading { .. } | LayerState::Retrying(_)), LayerState::Verifying) => {
@@ -127,7 +142,18 @@ impl Shown<'_> {
     }
 }
 
-fn draw(bar: &ProgressBar, before: Option<LayerState>, state: LayerState) {
+/// docker's words for a layer that goes out, and ours for what comes after: it is unpacked over there.
+fn of_push(before: Option<LayerState>, state: LayerState) -> Option<&'static str> {
+    match (before, state) {
+        (_, LayerState::Waiting) => Some("Preparing"),
+        (_, LayerState::Verifying) => Some("Pushed"),
+        (Some(LayerState::Waiting), LayerState::Exists) => Some("Layer already exists"),
+        (_, LayerState::Done) => Some("Unpacked"),
+        _ => None,
+    }
+}
+
+fn draw(bar: &ProgressBar, before: Option<LayerState>, state: LayerState, out: bool) {
     let plain = |text: &'static str| {
         bar.set_style(style("{prefix}: {msg}"));
         bar.set_message(text);
@@ -136,18 +162,19 @@ fn draw(bar: &ProgressBar, before: Option<LayerState>, state: LayerState) {
         LayerState::Waiting => plain("Waiting"),
         LayerState::Downloading { done, total } => {
             if !matches!(before, Some(LayerState::Downloading { .. })) {
-                bar.set_style(style(
-                    "{prefix}: Downloading [{bar:30.=>}] {decimal_bytes}/{decimal_total_bytes}",
-                ));
+                bar.set_style(style(match out {
+                    true => "{prefix}: Pushing [{bar:30.=>}] {decimal_bytes}/{decimal_total_bytes}",
+                    false => "{prefix}: Downloading [{bar:30.=>}] {decimal_bytes}/{decimal_total_bytes}",
+                }));
                 bar.set_length(total);
             }
             bar.set_position(done);
         }
         LayerState::Retrying(_) => plain("Retrying"),
-        LayerState::Verifying => plain("Verifying Checksum"),
+        LayerState::Verifying => plain(if out { "Pushed" } else { "Verifying Checksum" }),
         LayerState::Extracting => plain("Extracting"),
         LayerState::Done => {
-            plain("Pull complete");
+            plain(if out { "Unpacked" } else { "Pull complete" });
             bar.finish();
         }
         LayerState::Exists => {

@@ -30,7 +30,8 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         Ok(engine) => system::version(&engine, &identity).await,
         Err(error) => Err(error),
     };
-    let client = client(&cx.program);
+    let mut client = client(&cx.program);
+    client["Context"] = cx.config.context.clone().into();
     if inspector.is_default() {
         cx.ui.print(text(&client, server.as_ref().ok()))?;
     } else {

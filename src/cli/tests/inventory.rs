@@ -11,6 +11,7 @@ const VERBS: &[&str] = &[
     "attach",
     "commit",
     "container",
+    "context",
     "cp",
     "create",
     "diff",
@@ -94,8 +95,9 @@ fn a_wrong_flag_or_verb_suggests_the_right_one() {
         ("images --digest", "'--digests'"),
         ("logs --folow web", "'--follow'"),
     ] {
-        let arguments = std::iter::once("wharfie").chain(line.split(' ')).map(Into::into).collect();
-        let Err(crate::cli::commands::Stop::Error(error)) = crate::cli::commands::parse("wharfie", arguments)
+        let arguments: Vec<_> = std::iter::once("wharfie").chain(line.split(' ')).map(Into::into).collect();
+        let Err(crate::cli::commands::Stop::Error(error)) =
+            crate::cli::commands::parse("wharfie", &arguments)
         else {
             panic!("{line} is understood");
         };
@@ -105,8 +107,8 @@ fn a_wrong_flag_or_verb_suggests_the_right_one() {
 
 #[test]
 fn a_global_flag_is_named_as_it_is_written() {
-    let arguments = ["docker", "--log-level", "nope", "ps"].map(Into::into).into();
-    let Err(crate::cli::commands::Stop::Error(error)) = crate::cli::commands::parse("docker", arguments)
+    let arguments = ["docker", "--log-level", "nope", "ps"].map(Into::into);
+    let Err(crate::cli::commands::Stop::Error(error)) = crate::cli::commands::parse("docker", &arguments)
     else {
         panic!("there is such a level");
     };

@@ -151,6 +151,9 @@ pub(super) fn config(duty: &Duty) -> Config {
     Config {
         namespace: duty.namespace.clone(),
         addresses: vec![duty.address.clone()],
+        node: None,
+        context: "default".into(),
+        runtime_dir: "/run".into(),
         address_given: true,
         snapshotter: "overlayfs".into(),
         data_root: duty.data_root.clone(),

@@ -21,7 +21,10 @@ impl Engine {
 
     /// Keep what has happened. A journal that cannot be written, on a full disk say, stops nobody.
     pub fn note(&self, events: &[Event]) {
-        let _ = self.journal().append(events);
+        // Another machine's journal is its own.
+        if self.config.node.is_none() {
+            let _ = self.journal().append(events);
+        }
     }
 
     /// Keep what containerd tells of other clients' containers by itself.

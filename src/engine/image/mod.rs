@@ -17,6 +17,7 @@ mod remove;
 mod resolve;
 mod save;
 mod tag;
+mod transfer;
 mod unpack;
 mod usage;
 
@@ -32,4 +33,5 @@ pub use remove::{RemoveOptions, Removed, remove};
 pub use resolve::{ResolvedImage, every, find, platform, resolve};
 pub use save::{Selected, save, select};
 pub use tag::tag;
+pub use transfer::{Transferred, transfer};
 pub use unpack::ensure_unpacked;

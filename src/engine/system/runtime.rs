@@ -37,6 +37,10 @@ pub(super) async fn version(engine: &Engine) -> Runtime {
         return Runtime { name: engine.config.runtime.clone(), ..Runtime::default() };
     }
     let name = program.rsplit('/').next().unwrap_or(&program).to_owned();
+    if engine.config.node.is_some() {
+        // The program is on another machine: this one's would be a wrong answer.
+        return Runtime { name, ..Runtime::default() };
+    }
     let asked = tokio::task::spawn_blocking(move || said(&program));
     let text = match tokio::time::timeout(DEADLINE, asked).await {
         Ok(Ok(Some(text))) => text,

@@ -76,7 +76,10 @@ pub struct Component {
 pub async fn version(engine: &Engine, identity: &Identity) -> Result<ServerVersion> {
     let (containerd, runtime) = tokio::join!(engine.containerd.version(), runtime::version(engine));
     let containerd = containerd?;
-    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    let kernel = match engine.config.node {
+        None => rustix::system::uname().release().to_string_lossy().into_owned(),
+        Some(_) => String::new(),
+    };
     let arch = crate::sys::host::go_architecture(std::env::consts::ARCH).to_owned();
     let details = |pairs: &[(&str, &str)]| {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()

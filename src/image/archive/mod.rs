@@ -1,5 +1,6 @@
 //! Archives of images, and tars that become images: read as hostile, written so that every loader takes them.
 
+mod context;
 mod entries;
 mod input;
 mod layer;
@@ -9,6 +10,7 @@ mod rootfs;
 mod tree;
 mod write;
 
+pub use context::{export_context, import_context};
 pub use layer::{Applied, apply_layer};
 pub use layout::{DockerImage, Layout, NamedTarget, interpret};
 pub use read::{Blob, Contents, Sink, read_images};
