@@ -7,7 +7,7 @@ use clap::{ArgAction, Args};
 use super::foreign::ForeignGlobals;
 use super::names;
 use crate::config::environment::Environment;
-use crate::config::{Config, file};
+use crate::config::{Config, RegistryFlags, file};
 use crate::error::{Error, Result};
 
 /// Where a containerd may listen, in the order of trying: its own, k3s's and rke2's, microk8s's, k0s's, docker's.
@@ -151,6 +151,7 @@ impl Globals {
             insecure_registry: self.insecure_registry || file.insecure_registry.unwrap_or(false),
             runtime: file.runtime.unwrap_or_else(|| "io.containerd.runc.v2".into()),
             data_root,
+            registry: RegistryFlags::default(),
         })
     }
 }

@@ -70,6 +70,11 @@ impl Client {
         Ok(())
     }
 
+    /// A blob from its beginning, to be read part by part.
+    pub async fn open_blob(&self, digest: &str) -> Result<BlobReader> {
+        Ok(BlobReader { stream: self.read_blob_from(digest, 0).await? })
+    }
+
     async fn read_blob_from(
         &self,
         digest: &str,
@@ -100,13 +105,18 @@ impl Client {
 
     /// Set labels of a blob; those not named stay.
     pub async fn label_blob(&self, digest: &str, labels: HashMap<String, String>) -> Result<()> {
+        self.relabel_blob(digest, labels).await.map(drop)
+    }
+
+    /// Set labels of a blob, an empty value removing one: what the store knows of it afterwards.
+    pub async fn relabel_blob(&self, digest: &str, labels: HashMap<String, String>) -> Result<BlobInfo> {
         let paths: Vec<String> = labels.keys().map(|key| format!("labels.{key}")).collect();
         let request = self.request(api::UpdateRequest {
             info: Some(api::Info { digest: digest.into(), labels, ..api::Info::default() }),
             update_mask: values::mask(&paths.iter().map(String::as_str).collect::<Vec<_>>()),
         });
-        self.content_api().update(request).await?;
-        Ok(())
+        let reply = self.content_api().update(request).await?.into_inner();
+        reply.info.map(info).ok_or_else(|| Error::other(format!("containerd sent nothing for {digest}")))
     }
 
     /// Remove a blob at once, whoever refers to it.
@@ -117,10 +127,13 @@ impl Client {
 
     /// Every unfinished blob.
     pub async fn ingests(&self) -> Result<Vec<Ingest>> {
-        let reply = self
-            .content_api()
-            .list_statuses(self.request(api::ListStatusesRequest { filters: vec![] }))
-            .await?;
+        self.ingests_like(vec![]).await
+    }
+
+    /// The unfinished blobs whose references match one of the expressions `filters` (none: all).
+    pub async fn ingests_like(&self, filters: Vec<String>) -> Result<Vec<Ingest>> {
+        let request = self.request(api::ListStatusesRequest { filters });
+        let reply = self.content_api().list_statuses(request).await?;
         Ok(reply.into_inner().statuses.into_iter().map(ingest).collect())
     }
 
@@ -202,6 +215,19 @@ impl Client {
     fn content_api(&self) -> api::content_client::ContentClient<tonic::transport::Channel> {
         api::content_client::ContentClient::new(self.channel.clone())
             .max_decoding_message_size(LARGEST_MESSAGE)
+    }
+}
+
+/// A blob that is being read.
+#[derive(Debug)]
+pub struct BlobReader {
+    stream: tonic::Streaming<api::ReadContentResponse>,
+}
+
+impl BlobReader {
+    /// Its next part (up to 1 MiB); None at the end.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(self.stream.message().await?.map(|part| part.data))
     }
 }
 

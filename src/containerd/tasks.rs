@@ -268,10 +268,16 @@ impl Client {
 
     /// The ids of the processes that were added to the task and run. Only runc's shims tell.
     pub async fn execs(&self, id: &str) -> Result<Vec<String>> {
+        Ok(self.processes(id).await?.into_iter().filter_map(|(_, exec)| exec).collect())
+    }
+
+    /// The host's process ids of the container's processes, each with the id of its exec where it has one.
+    pub async fn processes(&self, id: &str) -> Result<Vec<(u32, Option<String>)>> {
         let request = self.request(api::ListPidsRequest { container_id: id.into() });
         let reply = self.tasks_api().list_pids(request).await?.into_inner();
-        let details = reply.processes.into_iter().filter_map(|process| process.info);
-        Ok(details.filter_map(|any| exec_id(&any.value)).collect())
+        let told =
+            |process: types::v1::ProcessInfo| (process.pid, process.info.and_then(|any| exec_id(&any.value)));
+        Ok(reply.processes.into_iter().map(told).collect())
     }
 
     pub(super) fn tasks_api(&self) -> api::tasks_client::TasksClient<tonic::transport::Channel> {

@@ -5,8 +5,10 @@ mod client;
 mod endpoint;
 mod error;
 mod fetch;
+mod push;
 mod reference;
 
 pub use error::{Cause, Failure};
 pub use fetch::{BlobStream, Registry, Resolved};
+pub use push::{Body, configured_by};
 pub use reference::{DOCKER_HUB, Reference, is_id_prefix};

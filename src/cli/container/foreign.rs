@@ -27,7 +27,8 @@ pub(super) async fn attach(
             // Asked now: once the container has ended, its task may go at once.
             let (containerd, id) = (engine.containerd.clone(), container.id.clone());
             let waiting = tokio::spawn(async move { containerd.wait(&id, "").await.ok() });
-            let mut remote = Fifos { streams, engine, id: &container.id, waiting, exit: None };
+            let process = InContainer { engine, id: &container.id, exec: "" };
+            let mut remote = Fifos { streams, process, waiting, exit: None };
             let ended = join(cx.ui, &mut remote, how).await?;
             exit = remote.exit.flatten();
             ended
@@ -59,18 +60,18 @@ pub(super) async fn attach(
 }
 
 /// FIFOs between a shim and us.
-struct Fifos<'a> {
-    streams: ExecStreams,
-    engine: &'a Engine,
-    id: &'a str,
-    waiting: JoinHandle<Option<Exit>>,
+pub(in crate::cli) struct Fifos<'a> {
+    pub(in crate::cli) streams: ExecStreams,
+    pub(in crate::cli) process: InContainer<'a>,
+    /// Its end; None where nobody can tell it.
+    pub(in crate::cli) waiting: JoinHandle<Option<Exit>>,
     /// It has ended; with None nobody can tell how.
-    exit: Option<Option<Exit>>,
+    pub(in crate::cli) exit: Option<Option<Exit>>,
 }
 
 impl Remote for Fifos<'_> {
     fn split(&mut self) -> (impl Source, impl Sink, impl Control) {
-        let container = InContainer { engine: self.engine, id: self.id };
+        let container = self.process;
         let ExecStreams { stdin, stdout, stderr } = &mut self.streams;
         let output = Output { stdout, stderr, waiting: &mut self.waiting, exit: &mut self.exit };
         (output, Input { stdin, container }, container)
@@ -137,7 +138,8 @@ impl Sink for Input<'_> {
     async fn close(&mut self) -> Result<()> {
         if self.stdin.take().is_some() {
             // It may have ended already: then nobody misses the end of its input.
-            let _ = self.container.engine.containerd.close_stdin(self.container.id, "").await;
+            let _ =
+                self.container.engine.containerd.close_stdin(self.container.id, self.container.exec).await;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use tokio::net::unix::pipe;
 
 use super::exec::ExecStreams;
 use super::model::Container;
+use crate::containerd::Task;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
@@ -24,7 +25,11 @@ pub async fn foreign_streams(
     container: &Container,
     input: bool,
 ) -> Result<Option<ExecStreams>> {
-    let task = engine.containerd.task(&container.id, Some(ANSWER)).await?;
+    open_streams_of(&engine.containerd.task(&container.id, Some(ANSWER)).await?, input)
+}
+
+/// The same for a task that is known.
+pub fn open_streams_of(task: &Task, input: bool) -> Result<Option<ExecStreams>> {
     let (stdout, stderr) = (open(&task.stdout)?, open(&task.stderr)?);
     if stdout.is_none() && stderr.is_none() {
         return Ok(None);
