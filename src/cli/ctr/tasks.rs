@@ -8,7 +8,7 @@ use super::{connect, containers, metrics, shown};
 use crate::cli::Context;
 use crate::cli::container::foreign::Fifos as Joined;
 use crate::cli::container::session::InContainer;
-use crate::containerd::{Client, TaskStatus};
+use crate::containerd::{Client, Task, TaskStatus};
 use crate::engine::Engine;
 use crate::engine::container::{PlainExec, open_streams_of, plain_process, remove_fifos, signal_number};
 use crate::error::{Error, Result};
@@ -235,6 +235,7 @@ async fn running(id: Option<String>, cx: &Context<'_>) -> Result<(Engine, String
     let engine = connect(cx).await?;
     let id = id.unwrap_or_default();
     engine.containerd.container(&id).await.map_err(|error| absent(&engine.containerd, &id, error))?;
+    load(&engine.containerd, &id).await?;
     Ok((engine, id))
 }
 
@@ -244,6 +245,14 @@ fn absent(client: &Client, id: &str, error: crate::containerd::Error) -> Error {
         "" => Error::not_found(format!("container \"\" in namespace {:?}: not found", client.namespace())),
         _ => error.into(),
     }
+}
+
+/// A container's task, with ctr's words for one that is not there.
+async fn load(client: &Client, id: &str) -> Result<Task> {
+    client.task(id, None).await.map_err(|error| match error.is_not_found() {
+        true => Error::from(error).context("no running task found"),
+        false => error.into(),
+    })
 }
 
 fn named(id: Option<String>) -> Result<Option<String>> {
@@ -328,7 +337,7 @@ async fn exec(args: ExecArgs, cx: &mut Context<'_>) -> Result<u8> {
     let id = id.ok_or_else(|| Error::failed("container id must be provided"))?;
     let engine = connect(cx).await?;
     let container = engine.containerd.container(&id).await?;
-    let task = engine.containerd.task(&id, None).await?;
+    let task = load(&engine.containerd, &id).await?;
     let asked = PlainExec {
         command: args.words[1..].to_vec(),
         cwd: args.cwd.filter(|cwd| !cwd.is_empty()),
@@ -352,7 +361,7 @@ async fn exec(args: ExecArgs, cx: &mut Context<'_>) -> Result<u8> {
 
 async fn attach(args: AttachArgs, cx: &mut Context<'_>) -> Result<u8> {
     let (engine, id) = running(args.id, cx).await?;
-    let task = engine.containerd.task(&id, None).await?;
+    let task = load(&engine.containerd, &id).await?;
     let streams = open_streams_of(&task, true)?.unwrap_or_default();
     let (client, of) = (engine.containerd.clone(), id.clone());
     let waiting = tokio::spawn(async move { client.wait(&of, "").await.ok() });
@@ -383,7 +392,7 @@ async fn delete(args: DeleteArgs, cx: &mut Context<'_>) -> Result<u8> {
     }
     let mut first = None;
     for id in &args.ids {
-        let task = async { Ok::<_, Error>((client.container(id).await?, client.task(id, None).await?)) };
+        let task = async { Ok::<_, Error>((client.container(id).await?, load(client, id).await?)) };
         let task = match task.await {
             Ok((_, task)) => task,
             Err(error) => {
