@@ -79,7 +79,13 @@ impl Client {
             false => labels.keys().map(|key| format!("labels.{key}")).collect(),
         };
         let update = api::UpdateImageRequest {
-            image: Some(api::Image { name: name.into(), labels, ..api::Image::default() }),
+            // containerd 2 falls over an image without a target, even one that does not matter.
+            image: Some(api::Image {
+                name: name.into(),
+                labels,
+                target: Some(Default::default()),
+                ..api::Image::default()
+            }),
             update_mask: values::mask(&paths.iter().map(String::as_str).collect::<Vec<_>>()),
             source_date_epoch: None,
         };

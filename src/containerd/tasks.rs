@@ -165,7 +165,12 @@ impl Client {
 
     /// The state of the container's init process. `deadline` bounds the answer of a hung shim.
     pub async fn task(&self, id: &str, deadline: Option<Duration>) -> Result<Task> {
-        let mut request = self.request(api::GetRequest { container_id: id.into(), exec_id: String::new() });
+        self.process(id, "", deadline).await
+    }
+
+    /// The same of the process of an exec.
+    pub async fn process(&self, id: &str, exec: &str, deadline: Option<Duration>) -> Result<Task> {
+        let mut request = self.request(api::GetRequest { container_id: id.into(), exec_id: exec.into() });
         if let Some(deadline) = deadline {
             request.set_timeout(deadline);
         }

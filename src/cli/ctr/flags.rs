@@ -12,6 +12,9 @@ use crate::output::units::parse_duration;
 /// Commands whose words end their flags.
 const VERBATIM: [&str; 4] = ["containers create", "run", "sandboxes run", "tasks exec"];
 
+/// Commands that answer every word with the same line.
+const PROBES: [&str; 2] = ["pprof", "shim"];
+
 /// What a command line asks for.
 pub(super) enum Read {
     /// Help of the command below these words.
@@ -70,6 +73,9 @@ pub(super) fn read(tree: &Command, words: Vec<OsString>) -> Result<Read> {
             level = next;
             path.push(next.get_name().to_owned());
             out.push(word);
+            if PROBES.contains(&next.get_name()) {
+                plain.extend(words.by_ref());
+            }
         } else if level.has_subcommands() {
             if !matches!(text.as_str(), "help" | "h") {
                 return Ok(Read::NoTopic(text));

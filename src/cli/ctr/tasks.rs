@@ -387,7 +387,9 @@ async fn delete(args: DeleteArgs, cx: &mut Context<'_>) -> Result<u8> {
             let _ = client.kill(&id, &exec, 9, false).await;
             let _ = client.wait(&id, &exec).await;
         }
+        let process = client.process(&id, &exec, None).await?;
         let exit = client.delete_exec(&id, &exec).await?;
+        remove_fifos(&process);
         return Ok(crate::cli::exit::of_process(exit.status));
     }
     let mut first = None;

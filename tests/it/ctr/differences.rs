@@ -39,7 +39,7 @@ fn services_that_this_containerd_lacks_are_named() {
             "{}",
             sandboxes.stderr
         ),
-        _ => assert_eq!(sandboxes.ok(), "ID CREATED RUNTIME"),
+        _ => assert_eq!(sandboxes.ok().trim_end(), "ID CREATED RUNTIME"),
     }
     match version().as_str() {
         "1.6" | "1.7" => assert!(runtime.fails(1).contains("from version 2.0 on"), "{}", runtime.stderr),

@@ -44,10 +44,11 @@ fn a_terminal_is_one() {
     let program = program.to_str().unwrap();
     let mut shell = engine.terminal_of(
         program,
-        ["run", "--rm", "-t", IMAGE, &one, "sh", "-c", "stty size; read -r w; echo got $w"],
+        ["run", "--rm", "-t", IMAGE, &one, "sh", "-c", "read -r w; stty size; echo got $w"],
     );
-    shell.expect("24 80");
+    // The size is there once what was typed has come back.
     shell.send("word\n");
+    shell.expect("24 80");
     shell.expect("got word");
     assert_eq!(shell.wait(), 0);
     let refused = run_ours(&engine, ["run", "--rm", "-t", IMAGE, &one, "sh"]);
@@ -59,12 +60,12 @@ fn a_terminal_is_one() {
 fn either_program_goes_on_with_what_the_other_began() {
     let engine = with_image();
     let (one, two) = (id("one"), id("two"));
-    let script = "while read -r line; do echo got $line; done; exit 4";
+    let script = "while read -r line; do echo got $line; [ $line = end ] && exit 4; done";
     run_ours(&engine, ["run", "-d", IMAGE, &one, "sh", "-c", script]).ok();
     let mut attached = engine.program("ctr", ["tasks", "attach", &one]).open_stdin().spawn();
     attached.send("a\n");
     attached.expect("got a");
-    attached.close();
+    attached.send("end\n");
     assert_eq!(attached.wait().code, 4);
     engine.ctr(["containers", "rm", &one]).ok();
 
@@ -72,7 +73,7 @@ fn either_program_goes_on_with_what_the_other_began() {
     let mut attached = ours(&engine, ["tasks", "attach", &two]).open_stdin().spawn();
     attached.send("b\n");
     attached.expect("got b");
-    attached.close();
+    attached.send("end\n");
     assert_eq!(attached.wait().code, 4);
     run_ours(&engine, ["containers", "rm", &two]).ok();
     assert_eq!(engine.sh("ls /run/containerd/fifo"), "");
@@ -115,7 +116,6 @@ fn create_start_exec_and_the_rest() {
     assert!(refused.fails(1).contains("ctr: cannot delete a non stopped container: {running 0"));
     run_ours(&engine, ["tasks", "rm", "--force", &one]).ok();
     run_ours(&engine, ["containers", "rm", &one]).ok();
-    engine.sh("rmdir /run/containerd/fifo/* 2>/dev/null || true");
     engine.assert_clean();
 }
 

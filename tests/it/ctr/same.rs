@@ -26,7 +26,6 @@ images label
 images rm docker.io/library/foo:1
 images rm nope
 images frob
-images ls -x
 images pull
 images push
 images export
@@ -161,7 +160,7 @@ fn every_line_does_as_containerds_ctr_does() {
                 let output = engine.program(program, words.iter().map(String::as_str)).run();
                 if line.starts_with("tasks kill -s KILL") {
                     engine.sh(&format!(
-                        "until ctr -n {space} tasks ls | grep -q 'STOPPED'; do sleep 0.02; done"
+                        "while ctr -n {space} tasks ls | grep -q 'RUNNING'; do sleep 0.02; done"
                     ));
                 }
                 (settled(&output.stdout, space, line), output.code)
