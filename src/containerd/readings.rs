@@ -272,9 +272,9 @@ fn read(message: &[u8], schema: &[Field]) -> Option<Value> {
     let found = fields(message)?;
     let mut object = Map::new();
     for (number, name, kind) in schema {
-        let here = found.iter().filter(|(known, _)| known == number).map(|(_, value)| *value);
+        let mut here = found.iter().filter(|(known, _)| known == number).map(|(_, value)| *value);
         let value = match kind {
-            Number => here.last().and_then(|value| match value {
+            Number => here.next_back().and_then(|value| match value {
                 Wire::Number(value) if value != 0 => Some(json!(value)),
                 _ => None,
             }),
@@ -282,11 +282,11 @@ fn read(message: &[u8], schema: &[Field]) -> Option<Value> {
                 let all: Vec<u64> = here.flat_map(numbers).collect();
                 (!all.is_empty()).then(|| json!(all))
             }
-            Text => here.last().and_then(|value| match value {
+            Text => here.next_back().and_then(|value| match value {
                 Wire::Bytes(bytes) => Some(json!(String::from_utf8_lossy(bytes))),
                 Wire::Number(_) => None,
             }),
-            Message(inner) => match here.last() {
+            Message(inner) => match here.next_back() {
                 Some(Wire::Bytes(bytes)) => Some(read(bytes, inner)?),
                 _ => None,
             },

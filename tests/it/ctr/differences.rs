@@ -3,6 +3,8 @@
 use std::fs;
 
 use super::{IMAGE, id, ours, run_ours, version, with_image};
+use crate::engine::TestEngine;
+use crate::images::Image;
 
 /// A command line and what its error says.
 const REFUSED: &[(&str, &str)] = &[
@@ -141,7 +143,11 @@ fn an_image_is_mounted_and_unmounted() {
 
 #[test]
 fn content_is_written_edited_and_pruned() {
-    let engine = with_image();
+    // What nothing refers to is containerd's to collect: not before this has ended.
+    let engine = TestEngine::with_config(
+        "[plugins.\"io.containerd.gc.v1.scheduler\"]\nstartup_delay = \"1h\"\nmutation_threshold = 1000000\n",
+    );
+    engine.load_with_ctr(IMAGE, &Image::busybox());
     let hash = "sha256:edeaaff3f1774ad2888673770c6d64097e391bc362d7d6fb34982ddf0efd18cb";
     ours(&engine, ["content", "ingest", "--expected-digest", hash, "key"]).stdin("abc\n").run().ok();
     assert_eq!(run_ours(&engine, ["content", "get", hash]).stdout, "abc\n");
