@@ -8,7 +8,8 @@ use crate::engine::TestEngine;
 use crate::images::Image;
 
 /// What both do, from one state to the next: `IMAGE` and `ONE` stand for the image and a container. Words are
-/// separated by spaces. A line that begins with `2 ` is for containerd 2's ctr, which has the command.
+/// separated by spaces. A line that begins with `2 ` is for containerd 2's ctr alone: an older one lacks the command,
+/// or prints otherwise (`ps` a Go structure, `exec` its help, `version` takes any word).
 const LINES: &str = "
 images ls
 images ls -q
@@ -84,8 +85,8 @@ tasks exec --exec-id e1 ONE echo hi
 tasks exec --exec-id e2 ONE sh -c exit\u{20}7
 tasks exec --exec-id e3 --user 1000 --cwd /bin ONE id
 tasks exec -d --exec-id e4 ONE sleep 1000
-tasks ps ONE
-tasks exec ONE
+2 tasks ps ONE
+2 tasks exec ONE
 tasks exec --exec-id e5 nope true
 tasks metrics --format nope ONE
 tasks pause ONE
@@ -121,7 +122,7 @@ plugins ls -d id==overlayfs
 2 info
 2 deprecations list
 2 sandboxes ls
-version extra
+2 version extra
 frob
 ";
 
