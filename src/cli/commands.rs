@@ -6,7 +6,9 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
-use super::{Context, container, debug, docker_context, doctor, image, namespace, netns, system, unbuilt};
+use super::{
+    Context, container, ctr, debug, docker_context, doctor, image, namespace, netns, system, unbuilt,
+};
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -66,6 +68,8 @@ pub enum Verb {
     Info(system::info::Args),
     /// Print the completion script of a shell
     Completion(system::completion::Args),
+    /// Talk to containerd as its own client, ctr, does
+    Ctr(ctr::Args),
     /// Write the man pages into a directory
     #[command(hide = true)]
     Man(system::man::Args),
@@ -248,6 +252,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Version(args) => system::version::run(args, cx).await,
         Verb::Info(args) => system::info::run(args, cx).await,
         Verb::Completion(args) => system::completion::run(args, cx),
+        Verb::Ctr(args) => ctr::run(args, cx).await,
         Verb::Man(args) => system::man::run(args, cx),
         Verb::Help(args) => system::help::run(&args, cx),
         Verb::Unknown(words) => unknown(cx, None, &words),

@@ -11,7 +11,7 @@ use super::names;
 use crate::config::contexts::{Contexts, DEFAULT};
 use crate::config::environment::Environment;
 use crate::config::node::{Address, Node};
-use crate::config::{Config, file};
+use crate::config::{Config, RegistryFlags, file};
 use crate::error::{Error, Kind, Result};
 
 /// Where a containerd may listen, in the order of trying: its own, k3s's and rke2's, microk8s's, k0s's, docker's.
@@ -175,6 +175,7 @@ impl Globals {
             runtime: file.runtime.unwrap_or_else(|| "io.containerd.runc.v2".into()),
             data_root,
             node,
+            registry: RegistryFlags::default(),
         })
     }
 

@@ -4,6 +4,7 @@ pub mod args;
 mod commands;
 mod container;
 mod context;
+mod ctr;
 mod debug;
 mod docker_context;
 mod doctor;
@@ -66,6 +67,7 @@ fn run(program: &str, arguments: Vec<OsString>, environment: Environment, ui: &m
         ui.write(&script)?;
         return Ok(0);
     }
+    let (program, arguments) = as_subcommand(program, arguments);
     let (cli, matches) = match commands::parse(program, &arguments) {
         Ok(parsed) => parsed,
         Err(commands::Stop::Help(text)) => {
@@ -106,12 +108,21 @@ fn run(program: &str, arguments: Vec<OsString>, environment: Environment, ui: &m
     result
 }
 
+/// Called as `ctr`, the program is `wharfie ctr`.
+fn as_subcommand(program: &str, arguments: Vec<OsString>) -> (&str, Vec<OsString>) {
+    if program != "ctr" {
+        return (program, arguments);
+    }
+    let words = ["wharfie", program].map(OsString::from).into_iter();
+    ("wharfie", words.chain(arguments.into_iter().skip(1)).collect())
+}
+
 /// The name that the program was called by, as far as it means something.
 fn program(arguments: &[OsString]) -> String {
     let name =
         arguments.first().and_then(|first| Path::new(first).file_name()).and_then(|name| name.to_str());
     match name {
-        Some(name @ ("docker" | "nerdctl")) => name.to_owned(),
+        Some(name @ ("docker" | "nerdctl" | "ctr")) => name.to_owned(),
         _ => "wharfie".to_owned(),
     }
 }

@@ -94,6 +94,11 @@ impl OneOrMany {
 /// The settings for `registry` (`docker.io`, `host:5000`) from the first of `directories` that has any;
 /// `_default` serves those without their own. None when nothing is configured.
 pub fn find(directories: &[PathBuf], registry: &str) -> Result<Option<Hosts>> {
+    Ok(find_with_origin(directories, registry)?.map(|(_, hosts)| hosts))
+}
+
+/// The same, with the directory that it comes from.
+pub fn find_with_origin(directories: &[PathBuf], registry: &str) -> Result<Option<(PathBuf, Hosts)>> {
     let own = match registry.rsplit_once(':') {
         Some((host, port)) => vec![format!("{host}_{port}_"), registry.to_owned()],
         None => vec![registry.to_owned()],
@@ -103,7 +108,7 @@ pub fn find(directories: &[PathBuf], registry: &str) -> Result<Option<Hosts>> {
         for directory in directories {
             let directory = directory.join(name);
             if let Some(hosts) = read_directory(&directory)? {
-                return Ok(Some(hosts));
+                return Ok(Some((directory, hosts)));
             }
         }
     }

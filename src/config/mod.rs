@@ -13,6 +13,21 @@ pub mod paths;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+/// What one command says about its registry, over what files say.
+#[derive(Debug, Clone, Default)]
+pub struct RegistryFlags {
+    /// Log in with these.
+    pub credentials: Option<credentials::Credentials>,
+    /// The registry itself speaks plain HTTP.
+    pub plain_http: bool,
+    /// Verify no certificate.
+    pub skip_verify: bool,
+    /// One more certificate authority to trust (PEM).
+    pub ca: Option<PathBuf>,
+    /// A client certificate and its key (PEM).
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
 /// The settled global settings of one command: flags over environment over file over defaults.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -54,4 +69,6 @@ pub struct Config {
     pub insecure_registry: bool,
     /// The default OCI runtime as a containerd runtime name.
     pub runtime: String,
+    /// What `ctr`'s flags say about the registry.
+    pub registry: RegistryFlags,
 }

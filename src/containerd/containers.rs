@@ -31,6 +31,8 @@ pub struct Container {
     pub created_at: Option<Timestamp>,
     /// When it was last changed.
     pub updated_at: Option<Timestamp>,
+    /// The sandbox it belongs to, where its client said so.
+    pub sandbox: String,
     /// Typed values that clients keep with a container.
     pub extensions: BTreeMap<String, Extension>,
 }
@@ -116,6 +118,7 @@ fn from_api(container: api::Container) -> Container {
         snapshot_key: container.snapshot_key,
         created_at: values::time(container.created_at),
         updated_at: values::time(container.updated_at),
+        sandbox: container.sandbox,
         extensions: container.extensions.into_iter().map(|(name, any)| (name, from_any(any))).collect(),
     }
 }
@@ -132,6 +135,7 @@ fn to_api(container: &Container) -> api::Container {
         spec: Some(prost_types::Any { type_url: SPEC_TYPE.into(), value: container.spec.clone() }),
         snapshotter: container.snapshotter.clone(),
         snapshot_key: container.snapshot_key.clone(),
+        sandbox: container.sandbox.clone(),
         extensions: container.extensions.iter().map(|(name, value)| (name.clone(), to_any(value))).collect(),
         ..api::Container::default()
     }

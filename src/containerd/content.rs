@@ -105,13 +105,18 @@ impl Client {
 
     /// Set labels of a blob; those not named stay.
     pub async fn label_blob(&self, digest: &str, labels: HashMap<String, String>) -> Result<()> {
+        self.relabel_blob(digest, labels).await.map(drop)
+    }
+
+    /// Set labels of a blob, an empty value removing one: what the store knows of it afterwards.
+    pub async fn relabel_blob(&self, digest: &str, labels: HashMap<String, String>) -> Result<BlobInfo> {
         let paths: Vec<String> = labels.keys().map(|key| format!("labels.{key}")).collect();
         let request = self.request(api::UpdateRequest {
             info: Some(api::Info { digest: digest.into(), labels, ..api::Info::default() }),
             update_mask: values::mask(&paths.iter().map(String::as_str).collect::<Vec<_>>()),
         });
-        self.content_api().update(request).await?;
-        Ok(())
+        let reply = self.content_api().update(request).await?.into_inner();
+        reply.info.map(info).ok_or_else(|| Error::other(format!("containerd sent nothing for {digest}")))
     }
 
     /// Remove a blob at once, whoever refers to it.
@@ -122,10 +127,13 @@ impl Client {
 
     /// Every unfinished blob.
     pub async fn ingests(&self) -> Result<Vec<Ingest>> {
-        let reply = self
-            .content_api()
-            .list_statuses(self.request(api::ListStatusesRequest { filters: vec![] }))
-            .await?;
+        self.ingests_like(vec![]).await
+    }
+
+    /// The unfinished blobs whose references match one of the expressions `filters` (none: all).
+    pub async fn ingests_like(&self, filters: Vec<String>) -> Result<Vec<Ingest>> {
+        let request = self.request(api::ListStatusesRequest { filters });
+        let reply = self.content_api().list_statuses(request).await?;
         Ok(reply.into_inner().statuses.into_iter().map(ingest).collect())
     }
 

@@ -23,19 +23,21 @@ impl Client {
         values::descriptor(applied)
     }
 
-    /// Make a layer of `media_type` from what `upper` adds to `lower`.
+    /// Make a layer of `media_type` with `labels` from what `upper` adds to `lower`.
     pub async fn diff_layer(
         &self,
         lower: &[Mount],
         upper: &[Mount],
         media_type: &str,
         reference: &str,
+        labels: HashMap<String, String>,
     ) -> Result<Descriptor> {
         let request = self.request(api::DiffRequest {
             left: lower.iter().map(Mount::to_api).collect(),
             right: upper.iter().map(Mount::to_api).collect(),
             media_type: media_type.into(),
             r#ref: reference.into(),
+            labels,
             ..api::DiffRequest::default()
         });
         let reply = api::diff_client::DiffClient::new(self.channel.clone()).diff(request).await?.into_inner();

@@ -12,6 +12,9 @@ use super::{Client, Result, values};
 /// How long a subscription is given to reach containerd.
 const ACKNOWLEDGED: Duration = Duration::from_millis(20);
 
+/// What a subscription publishes to know that it stands.
+const LISTENING: &str = "/wharfie/listening";
+
 /// One event.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -62,6 +65,11 @@ pub enum Happening {
 }
 
 impl Event {
+    /// Whether it only tells that a wharfie listens.
+    pub fn is_listening(&self) -> bool {
+        self.topic == LISTENING
+    }
+
     /// What it tells; None for what concerns containerd alone, or cannot be read.
     pub fn happening(&self) -> Option<Happening> {
         fn read<M: Message + Default>(event: &Event) -> Option<M> {
@@ -117,12 +125,19 @@ impl Client {
         }
     }
 
+    /// Every event of every namespace that matches one of `filters` (none: all). It is back with the first one.
+    pub async fn watch(&self, filters: Vec<String>) -> Result<EventStream> {
+        let mut client = api::events_client::EventsClient::new(self.channel.clone());
+        let answer = client.subscribe(self.request(api::SubscribeRequest { filters })).await?;
+        Ok(EventStream { stream: answer.into_inner() })
+    }
+
     /// An event that nobody acts on.
     async fn publish_listening(&self) -> Result<()> {
         let mut client = api::events_client::EventsClient::new(self.channel.clone());
         let event =
             prost_types::Any { type_url: "containerd.events.NamespaceUpdate".into(), value: Vec::new() };
-        let request = api::PublishRequest { topic: "/wharfie/listening".into(), event: Some(event) };
+        let request = api::PublishRequest { topic: LISTENING.into(), event: Some(event) };
         client.publish(self.request(request)).await?;
         Ok(())
     }

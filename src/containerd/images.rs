@@ -60,6 +60,39 @@ impl Client {
         }
     }
 
+    /// Make a name; `AlreadyExists` when it is taken.
+    pub async fn create_image(&self, image: &Image) -> Result<()> {
+        let create = api::CreateImageRequest { image: Some(to_api(image)), source_date_epoch: None };
+        self.images_api().create(self.request(create)).await?;
+        Ok(())
+    }
+
+    /// Set labels of a name, an empty value removing one; with `all`, those not named go. The image afterwards.
+    pub async fn relabel_image(
+        &self,
+        name: &str,
+        labels: HashMap<String, String>,
+        all: bool,
+    ) -> Result<Image> {
+        let paths: Vec<String> = match all {
+            true => vec!["labels".into()],
+            false => labels.keys().map(|key| format!("labels.{key}")).collect(),
+        };
+        let update = api::UpdateImageRequest {
+            // containerd 2 falls over an image without a target, even one that does not matter.
+            image: Some(api::Image {
+                name: name.into(),
+                labels,
+                target: Some(Default::default()),
+                ..api::Image::default()
+            }),
+            update_mask: values::mask(&paths.iter().map(String::as_str).collect::<Vec<_>>()),
+            source_date_epoch: None,
+        };
+        let reply = self.images_api().update(self.request(update)).await?.into_inner();
+        from_api(reply.image.ok_or_else(|| Error::other(format!("containerd sent no image for {name}")))?)
+    }
+
     /// Forget a name; `sync` waits until what it alone kept is collected.
     pub async fn delete_image(&self, name: &str, sync: bool) -> Result<()> {
         let request = self.request(api::DeleteImageRequest { name: name.into(), sync, target: None });

@@ -7,6 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Client, Result, values};
 
+/// containerd's label on when a lease ends by itself (RFC 3339).
+pub const EXPIRY: &str = "containerd.io/gc.expire";
+
 /// A lease.
 #[derive(Debug, Clone)]
 pub struct Lease {
@@ -22,9 +25,13 @@ impl Client {
     /// Make the lease `id`. It ends by itself after `life`, so that a killed process leaks nothing for ever.
     pub async fn create_lease(&self, id: &str, life: SignedDuration) -> Result<()> {
         let expiry = Timestamp::now().saturating_add(life).unwrap_or(Timestamp::MAX);
-        let labels = HashMap::from([("containerd.io/gc.expire".to_owned(), expiry.to_string())]);
-        let request = self.request(api::CreateRequest { id: id.into(), labels });
-        self.leases_api().create(request).await?;
+        let labels = HashMap::from([(EXPIRY.to_owned(), expiry.to_string())]);
+        self.create_labelled_lease(id, labels).await
+    }
+
+    /// Make the lease `id` with just these labels: without one for its expiry, it never ends by itself.
+    pub async fn create_labelled_lease(&self, id: &str, labels: HashMap<String, String>) -> Result<()> {
+        self.leases_api().create(self.request(api::CreateRequest { id: id.into(), labels })).await?;
         Ok(())
     }
 
@@ -36,8 +43,12 @@ impl Client {
 
     /// Every lease of the namespace.
     pub async fn leases(&self) -> Result<Vec<Lease>> {
-        let reply =
-            self.leases_api().list(self.request(api::ListRequest { filters: vec![] })).await?.into_inner();
+        self.leases_like(vec![]).await
+    }
+
+    /// The leases that match one of `filters` (none: all).
+    pub async fn leases_like(&self, filters: Vec<String>) -> Result<Vec<Lease>> {
+        let reply = self.leases_api().list(self.request(api::ListRequest { filters })).await?.into_inner();
         Ok(reply
             .leases
             .into_iter()

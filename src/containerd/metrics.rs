@@ -108,13 +108,13 @@ fn of_v2(message: &[u8]) -> Option<Metrics> {
 
 /// One field's value on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Value<'a> {
+pub(super) enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
 /// The fields of a message with their numbers, those of fixed width left out; None when it is damaged.
-fn fields(mut message: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
+pub(super) fn fields(mut message: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
     let mut found = Vec::new();
     while !message.is_empty() {
         let key = varint(&mut message)?;
@@ -134,7 +134,7 @@ fn fields(mut message: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
     Some(found)
 }
 
-fn varint(message: &mut &[u8]) -> Option<u64> {
+pub(super) fn varint(message: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = message.split_first()?;

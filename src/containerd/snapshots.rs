@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub labels: HashMap<String, String>,
     /// When it was made.
     pub created_at: Option<Timestamp>,
+    /// When its record was last changed.
+    pub updated_at: Option<Timestamp>,
 }
 
 impl Client {
@@ -148,11 +150,35 @@ impl Client {
         Ok(snapshots)
     }
 
+    /// Set labels of a snapshot, an empty value removing one: its record afterwards.
+    pub async fn relabel_snapshot(
+        &self,
+        snapshotter: &str,
+        key: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<Snapshot> {
+        let paths: Vec<String> = labels.keys().map(|label| format!("labels.{label}")).collect();
+        let request = self.request(api::UpdateSnapshotRequest {
+            snapshotter: snapshotter.into(),
+            info: Some(api::Info { name: key.into(), labels, ..api::Info::default() }),
+            update_mask: values::mask(&paths.iter().map(String::as_str).collect::<Vec<_>>()),
+        });
+        let reply = self.snapshots_api().update(request).await?.into_inner();
+        let missing = || Error::other(format!("containerd sent nothing for snapshot {key}"));
+        reply.info.map(from_api).ok_or_else(missing)
+    }
+
     /// Bytes that the snapshot adds to what it stands on.
     pub async fn snapshot_usage(&self, snapshotter: &str, key: &str) -> Result<u64> {
+        self.snapshot_size(snapshotter, key).await.map(|(bytes, _)| bytes)
+    }
+
+    /// Bytes and files that the snapshot adds to what it stands on.
+    pub async fn snapshot_size(&self, snapshotter: &str, key: &str) -> Result<(u64, u64)> {
         let request = self.request(api::UsageRequest { snapshotter: snapshotter.into(), key: key.into() });
         let reply = self.snapshots_api().usage(request).await?.into_inner();
-        Ok(u64::try_from(reply.size).unwrap_or_default())
+        let plain = |count: i64| u64::try_from(count).unwrap_or_default();
+        Ok((plain(reply.size), plain(reply.inodes)))
     }
 
     fn snapshots_api(&self) -> api::snapshots_client::SnapshotsClient<tonic::transport::Channel> {
@@ -186,5 +212,6 @@ fn from_api(info: api::Info) -> Snapshot {
         kind,
         labels: info.labels,
         created_at: values::time(info.created_at),
+        updated_at: values::time(info.updated_at),
     }
 }

@@ -165,7 +165,12 @@ impl Client {
 
     /// The state of the container's init process. `deadline` bounds the answer of a hung shim.
     pub async fn task(&self, id: &str, deadline: Option<Duration>) -> Result<Task> {
-        let mut request = self.request(api::GetRequest { container_id: id.into(), exec_id: String::new() });
+        self.process(id, "", deadline).await
+    }
+
+    /// The same of the process of an exec.
+    pub async fn process(&self, id: &str, exec: &str, deadline: Option<Duration>) -> Result<Task> {
+        let mut request = self.request(api::GetRequest { container_id: id.into(), exec_id: exec.into() });
         if let Some(deadline) = deadline {
             request.set_timeout(deadline);
         }
@@ -268,10 +273,16 @@ impl Client {
 
     /// The ids of the processes that were added to the task and run. Only runc's shims tell.
     pub async fn execs(&self, id: &str) -> Result<Vec<String>> {
+        Ok(self.processes(id).await?.into_iter().filter_map(|(_, exec)| exec).collect())
+    }
+
+    /// The host's process ids of the container's processes, each with the id of its exec where it has one.
+    pub async fn processes(&self, id: &str) -> Result<Vec<(u32, Option<String>)>> {
         let request = self.request(api::ListPidsRequest { container_id: id.into() });
         let reply = self.tasks_api().list_pids(request).await?.into_inner();
-        let details = reply.processes.into_iter().filter_map(|process| process.info);
-        Ok(details.filter_map(|any| exec_id(&any.value)).collect())
+        let told =
+            |process: types::v1::ProcessInfo| (process.pid, process.info.and_then(|any| exec_id(&any.value)));
+        Ok(reply.processes.into_iter().map(told).collect())
     }
 
     pub(super) fn tasks_api(&self) -> api::tasks_client::TasksClient<tonic::transport::Channel> {

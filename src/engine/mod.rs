@@ -41,11 +41,11 @@ impl Engine {
             return Err(Error::usage(format!("this cannot be done on another machine ({node})"))
                 .hint("log in there and run it, or leave out -H, --context and DOCKER_HOST"));
         }
-        Self::over(config).await
+        Self::reach(config).await
     }
 
     /// Connect to the first configured socket that answers, whosever it is.
-    async fn over(config: Arc<Config>) -> Result<Self> {
+    async fn reach(config: Arc<Config>) -> Result<Self> {
         let containerd = Client::connect(&config.addresses, &config.namespace).await?;
         Ok(Self::over(config, containerd))
     }

@@ -188,6 +188,20 @@ fn told(error: crate::containerd::Error, name: &str) -> Error {
     }
 }
 
+/// Remove the empty control groups of a namespace: its name's in every hierarchy.
+pub fn remove_control_group(name: &str) {
+    let root = std::path::Path::new("/sys/fs/cgroup");
+    // A name that is a path leads elsewhere.
+    if name.contains('/') || name.starts_with('.') {
+        return;
+    }
+    let hierarchies = std::fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    for directory in hierarchies.chain([root.to_path_buf()]) {
+        // One that is not there, or is not empty, stays as it is.
+        let _ = std::fs::remove_dir(directory.join(name));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,7 +30,7 @@ pub async fn connect(config: Arc<Config>, node: &Node, forward: &Forward) -> Res
         let config = Config { addresses: vec![socket.clone()], ..Config::clone(&config) };
         // ssh takes any connection: only an answer tells that there is somebody at the other end.
         let attempt = async {
-            let engine = Engine::over(Arc::new(config)).await?;
+            let engine = Engine::reach(Arc::new(config)).await?;
             engine.containerd.version().await?;
             Ok::<_, Error>(Engine { containerd: engine.containerd.clone().of_another_machine(), ..engine })
         };

@@ -9,6 +9,7 @@ pub mod exec;
 pub mod health;
 pub mod mounts;
 pub mod namespaces;
+pub mod plain;
 pub mod process;
 pub mod request;
 pub mod resources;

@@ -21,6 +21,8 @@ const LARGEST_TOKEN: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Auth {
     docker_config: PathBuf,
+    /// What a flag gives; it beats the file.
+    given: Option<Credentials>,
     /// The Authorization header by endpoint.
     granted: Mutex<HashMap<String, Secret>>,
 }
@@ -33,8 +35,8 @@ struct Challenge {
 }
 
 impl Auth {
-    pub(super) fn new(docker_config: PathBuf) -> Self {
-        Self { docker_config, granted: Mutex::default() }
+    pub(super) fn new(docker_config: PathBuf, given: Option<Credentials>) -> Self {
+        Self { docker_config, given, granted: Mutex::default() }
     }
 
     /// The Authorization header for `endpoint`, if it wanted one before.
@@ -78,6 +80,9 @@ impl Auth {
     }
 
     async fn credentials(&self, endpoint: &Endpoint) -> Result<Option<Credentials>, Failure> {
+        if let Some(given) = &self.given {
+            return Ok(Some(given.clone()));
+        }
         let directory = self.docker_config.clone();
         let account = endpoint.account.clone();
         // A credential helper is a process to wait for.

@@ -39,6 +39,25 @@ pub(super) struct Transport {
 
 /// The endpoints for `registry` (`docker.io`, `host:5000`), never none.
 pub(super) fn endpoints(config: &Config, registry: &str) -> Result<Vec<Endpoint>> {
+    let mut endpoints = configured(config, registry)?;
+    let flags = &config.registry;
+    if flags.plain_http {
+        endpoints.retain(|endpoint| !endpoint.fallback);
+        if let Some(own) = endpoints.last_mut() {
+            own.base = own.base.replacen("https://", "http://", 1);
+        }
+    }
+    for endpoint in &mut endpoints {
+        endpoint.transport.skip_verify |= flags.skip_verify;
+        endpoint.transport.ca.extend(flags.ca.clone());
+        if let Some(client) = &flags.client {
+            endpoint.transport.client = vec![client.clone()];
+        }
+    }
+    Ok(endpoints)
+}
+
+fn configured(config: &Config, registry: &str) -> Result<Vec<Endpoint>> {
     let Hosts { mirrors, server } = match hosts::find(&config.hosts_dirs, registry)? {
         Some(found) => found,
         None => hosts::Hosts { mirrors: vec![], server: unconfigured() },
@@ -149,6 +168,7 @@ pub(super) mod tests {
             debug: false,
             insecure_registry,
             runtime: "io.containerd.runc.v2".into(),
+            registry: crate::config::RegistryFlags::default(),
         }
     }
 

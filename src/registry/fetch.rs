@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oci_spec::image::{Descriptor, Digest};
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -26,8 +26,8 @@ const MOST_TAGS: usize = 100_000;
 /// One repository of a registry, with the log-in of one pull.
 #[derive(Debug)]
 pub struct Registry {
-    reference: Reference,
-    endpoints: Vec<Endpoint>,
+    pub(super) reference: Reference,
+    pub(super) endpoints: Vec<Endpoint>,
     /// The endpoint that answered last; those before it are not asked again.
     preferred: AtomicUsize,
     clients: Mutex<HashMap<Transport, Client>>,
@@ -59,7 +59,7 @@ impl Registry {
             endpoints: endpoints(config, reference.domain())?,
             preferred: AtomicUsize::new(0),
             clients: Mutex::default(),
-            auth: Auth::new(config.docker_config.clone()),
+            auth: Auth::new(config.docker_config.clone(), config.registry.credentials.clone()),
         })
     }
 
@@ -225,32 +225,48 @@ impl Registry {
     }
 
     async fn ask_one(&self, endpoint: &Endpoint, ask: Ask<'_>) -> Result<Response, Failure> {
-        let client = self.client(&endpoint.transport)?;
         let address = format!("{}/{}{}", endpoint.base, self.reference.path(), ask.path);
-        let url = Url::parse(&address).map_err(|_| Error::failed(format!("invalid address {address:?}")))?;
         let act = if ask.method == Method::HEAD { "Head" } else { "Get" };
+        let scope = format!("repository:{}:pull", self.reference.path());
+        self.deliver(endpoint, (act, &parse(&address)?), &scope, |client, url| {
+            let request = client.request(ask.method.clone(), url).header("accept", ask.accept);
+            match ask.offset {
+                0 => request,
+                offset => request.header("range", format!("bytes={offset}-")),
+            }
+        })
+        .await
+    }
+
+    /// Send what `make` builds, with the endpoint's headers and its log-in, which is answered when it is asked for:
+    /// then `make` builds it once more. The log-in goes nowhere but to the endpoint itself.
+    pub(super) async fn deliver(
+        &self,
+        endpoint: &Endpoint,
+        (act, url): (&str, &Url),
+        scope: &str,
+        make: impl Fn(&Client, Url) -> RequestBuilder,
+    ) -> Result<Response, Failure> {
+        let client = self.client(&endpoint.transport)?;
+        let own = parse(&endpoint.base)?.origin() == url.origin();
         let mut asked_again = false;
         loop {
-            let mut request = client.request(ask.method.clone(), url.clone()).header("accept", ask.accept);
-            for (name, value) in &endpoint.headers {
+            let mut request = make(&client, url.clone());
+            for (name, value) in endpoint.headers.iter().filter(|_| own) {
                 request = request.header(name.as_str(), value.as_str());
             }
-            if let Some(header) = self.auth.granted(endpoint) {
+            if let Some(header) = self.auth.granted(endpoint).filter(|_| own) {
                 request = request.header("authorization", header.reveal());
             }
-            if ask.offset > 0 {
-                request = request.header("range", format!("bytes={}-", ask.offset));
-            }
-            let response = request.send().await.map_err(|error| Failure::transport(act, &url, &error))?;
+            let response = request.send().await.map_err(|error| Failure::transport(act, url, &error))?;
             if response.status().is_success() {
                 return Ok(response);
             }
             // A token also expires in the middle of a long pull: one new one for each request.
-            if response.status() != StatusCode::UNAUTHORIZED || asked_again {
+            if response.status() != StatusCode::UNAUTHORIZED || asked_again || !own {
                 return Err(Failure::status(act, response).await);
             }
-            let scope = format!("repository:{}:pull", self.reference.path());
-            self.auth.answer(&client, endpoint, response.headers(), &scope).await?;
+            self.auth.answer(&client, endpoint, response.headers(), scope).await?;
             asked_again = true;
         }
     }
@@ -306,6 +322,11 @@ impl BlobStream {
         }
         Ok(true)
     }
+}
+
+/// An address of an endpoint's.
+pub(super) fn parse(address: &str) -> Result<Url> {
+    Url::parse(address).map_err(|_| Error::failed(format!("invalid address {address:?}")))
 }
 
 fn content_type(response: &Response) -> Option<String> {

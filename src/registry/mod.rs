@@ -6,9 +6,11 @@ mod endpoint;
 mod error;
 mod fetch;
 mod ping;
+mod push;
 mod reference;
 
 pub use error::{Cause, Failure};
 pub use fetch::{BlobStream, Registry, Resolved};
 pub use ping::{Answer, ping};
+pub use push::{Body, configured_by};
 pub use reference::{DOCKER_HUB, Reference, is_id_prefix};

@@ -86,6 +86,21 @@ pub fn make_directory(path: &Path, mode: u32) -> Result<()> {
     }
 }
 
+/// What an editor may leave (bytes).
+const LARGEST_EDITED: u64 = 64 << 20;
+
+/// Bytes as `edit` leaves them in a private file, which is gone afterwards.
+pub fn edited(bytes: &[u8], edit: impl FnOnce(&Path) -> Result<()>) -> Result<Vec<u8>> {
+    let directory = std::env::temp_dir().join(format!("wharfie-edit-{}", std::process::id()));
+    make_directory(&directory, 0o700)?;
+    let path = directory.join("blob");
+    let result = write_atomic(&path, bytes, 0o600)
+        .and_then(|()| edit(&path))
+        .and_then(|()| read_bounded(&path, LARGEST_EDITED));
+    let _ = std::fs::remove_dir_all(&directory);
+    result
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;

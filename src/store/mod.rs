@@ -5,7 +5,7 @@ pub mod lock;
 pub mod pending;
 pub mod watch;
 
-pub use file::{make_directory, read_bounded, write_atomic};
+pub use file::{edited, make_directory, read_bounded, write_atomic};
 pub use lock::Lock;
 pub use pending::Pending;
 pub use watch::Watch;

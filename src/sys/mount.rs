@@ -72,6 +72,44 @@ pub fn detached(mounts: &[Mount], access: Access) -> Result<OwnedFd> {
     }
 }
 
+/// Mount what a snapshotter describes at a directory, for everybody to see.
+pub fn attach(mounts: &[Mount], target: &Path, read_only: bool) -> Result<()> {
+    let failed = |cause: Errno| Error::io("mount at", target, cause).hint("mounting needs root");
+    for one in mounts {
+        let bind = matches!(one.kind.as_str(), "bind" | "rbind");
+        let words = ["ro", "rw", "bind", "rbind"];
+        let data: Vec<&str> =
+            one.options.iter().map(String::as_str).filter(|option| !words.contains(option)).collect();
+        let data = CString::new(data.join(",")).map_err(|_| failed(Errno::INVAL))?;
+        if data.as_bytes().len() > MAX_DATA {
+            return Err(Error::failed(format!(
+                "mount at {}: too many layers for one mount",
+                target.display()
+            )));
+        }
+        let flag = if read_only { MountFlags::RDONLY } else { MountFlags::empty() };
+        if bind {
+            rustix::mount::mount_bind(&one.source, target).map_err(failed)?;
+            if read_only {
+                let flags = MountFlags::BIND | MountFlags::RDONLY;
+                rustix::mount::mount_remount(target, flags, c"").map_err(failed)?;
+            }
+        } else {
+            rustix::mount::mount(&one.source, target, one.kind.as_str(), flag, data.as_c_str())
+                .map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Take away the topmost mount at a directory; none is fine.
+pub fn detach(target: &Path) -> Result<()> {
+    match rustix::mount::unmount(target, rustix::mount::UnmountFlags::NOFOLLOW) {
+        Ok(()) | Err(Errno::INVAL) => Ok(()),
+        Err(cause) => Err(Error::io("unmount", target, cause)),
+    }
+}
+
 /// The root of an overlay. One directory alone is opened as it is.
 pub fn overlay(overlay: &Overlay, access: Access) -> Result<OwnedFd> {
     let shown = || match overlay.upper.as_ref().or(overlay.lower.first()) {

@@ -14,6 +14,7 @@ mod call;
 mod client;
 mod container;
 mod cri;
+mod ctr;
 mod debug;
 mod doctor;
 mod engine;

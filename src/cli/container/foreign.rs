@@ -28,11 +28,10 @@ pub(super) async fn attach(
     let (containerd, id) = (engine.containerd.clone(), container.id.clone());
     let mut waiting = tokio::spawn(async move { containerd.wait(&id, "").await.ok() });
     let mut exit = None;
-    let in_container = InContainer { engine, id: &container.id };
+    let in_container = InContainer { engine, id: &container.id, exec: "" };
     let ended = match streams {
         ForeignStreams::Fifos(streams) => {
-            let mut remote =
-                Fifos { streams, container: in_container, waiting: &mut waiting, exit: &mut exit };
+            let mut remote = Fifos { streams, process: in_container, waiting: &mut waiting, exit: &mut exit };
             join(cx.ui, &mut remote, how).await?
         }
         ForeignStreams::Cri(output, input) => {
@@ -151,17 +150,18 @@ impl Source for &mut mpsc::Receiver<Result<Chunk>> {
 }
 
 /// FIFOs between a shim and us.
-struct Fifos<'a> {
-    streams: ExecStreams,
-    container: InContainer<'a>,
-    waiting: &'a mut JoinHandle<Option<Exit>>,
+pub(in crate::cli) struct Fifos<'a> {
+    pub(in crate::cli) streams: ExecStreams,
+    pub(in crate::cli) process: InContainer<'a>,
+    /// Its end; None where nobody can tell it.
+    pub(in crate::cli) waiting: &'a mut JoinHandle<Option<Exit>>,
     /// It has ended; with None nobody can tell how.
-    exit: &'a mut Option<Option<Exit>>,
+    pub(in crate::cli) exit: &'a mut Option<Option<Exit>>,
 }
 
 impl Remote for Fifos<'_> {
     fn split(&mut self) -> (impl Source, impl Sink, impl Control) {
-        let container = self.container;
+        let container = self.process;
         let ExecStreams { stdin, stdout, stderr } = &mut self.streams;
         let output = Output { stdout, stderr, waiting: self.waiting, exit: self.exit };
         (output, Input { stdin, container }, container)
@@ -228,7 +228,8 @@ impl Sink for Input<'_> {
     async fn close(&mut self) -> Result<()> {
         if self.stdin.take().is_some() {
             // It may have ended already: then nobody misses the end of its input.
-            let _ = self.container.engine.containerd.close_stdin(self.container.id, "").await;
+            let _ =
+                self.container.engine.containerd.close_stdin(self.container.id, self.container.exec).await;
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ pub struct Attached<'a> {
 
 impl Remote for Attached<'_> {
     fn split(&mut self) -> (impl Source, impl Sink, impl Control) {
-        let container = InContainer { engine: self.engine, id: self.id };
+        let container = InContainer { engine: self.engine, id: self.id, exec: "" };
         let Attachment { events, input, .. } = &mut *self.attachment;
         (Output { events, container }, input, container)
     }
@@ -32,9 +32,11 @@ impl Remote for Attached<'_> {
 
 /// A container's own process.
 #[derive(Clone, Copy)]
-pub(super) struct InContainer<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) id: &'a str,
+pub(in crate::cli) struct InContainer<'a> {
+    pub(in crate::cli) engine: &'a Engine,
+    pub(in crate::cli) id: &'a str,
+    /// The id of an exec; empty for the container's own process.
+    pub(in crate::cli) exec: &'a str,
 }
 
 struct Output<'a> {
@@ -70,11 +72,11 @@ impl Sink for &mut Input {
 
 impl Control for InContainer<'_> {
     async fn resize(&self, width: u16, height: u16) -> Result<()> {
-        Ok(self.engine.containerd.resize(self.id, "", width, height).await?)
+        Ok(self.engine.containerd.resize(self.id, self.exec, width, height).await?)
     }
 
     async fn signal(&self, number: u32) -> Result<()> {
-        Ok(self.engine.containerd.kill(self.id, "", number, false).await?)
+        Ok(self.engine.containerd.kill(self.id, self.exec, number, false).await?)
     }
 }
 

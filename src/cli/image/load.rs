@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Read};
 
 use super::{one_platform, told};
 use crate::cli::Context;
-use crate::engine::image::{self, Loaded};
+use crate::engine::image::{self, LoadRequest, Loaded};
 use crate::error::{Error, Result};
 use crate::image::progress::Silent;
 
@@ -46,8 +46,8 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         true => error.hint(format!("the archive came from {from}: make it again, or copy it again")),
         false => error,
     };
-    let loaded =
-        image::load(&engine, input, platform.as_ref(), &Silent).await.map_err(broken).map_err(told)?;
+    let request = LoadRequest { platform, no_unpack: false };
+    let loaded = image::load(&engine, input, &request, &Silent).await.map_err(broken).map_err(told)?;
     for Loaded { name, id } in loaded {
         match name {
             Some(name) => cx.ui.line(format_args!("Loaded image: {name}"))?,

@@ -3,7 +3,7 @@
 use super::progress::Bars;
 use super::{platform, told};
 use crate::cli::Context;
-use crate::engine::image::{self, PullRequest};
+use crate::engine::image::{self, PullOptions, PullRequest};
 use crate::error::{Error, Result};
 use crate::registry::Reference;
 
@@ -47,7 +47,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     }
     let engine = cx.engine().await?;
     for reference in references {
-        let request = PullRequest { reference, platform: platform.clone() };
+        let request = PullRequest { reference, platform: platform.clone(), options: PullOptions::default() };
         let bars = Bars::to_stdout(cx.ui, args.quiet);
         let pulled = image::pull(&engine, &request, &bars).await;
         bars.finish();

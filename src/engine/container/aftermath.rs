@@ -168,5 +168,6 @@ pub(super) fn config(duty: &Duty) -> Config {
         debug: false,
         insecure_registry: false,
         runtime: "io.containerd.runc.v2".into(),
+        registry: crate::config::RegistryFlags::default(),
     }
 }

@@ -113,7 +113,7 @@ fn extended(spec: Spec, request: &ContainerRequest, edits: &Edits, command: &[St
     serde_json::from_value(json).map_err(odd)
 }
 
-fn resolve_user(look: &Rootfs, wanted: &str, groups: &[String]) -> Result<ResolvedUser> {
+pub(super) fn resolve_user(look: &Rootfs, wanted: &str, groups: &[String]) -> Result<ResolvedUser> {
     // What cannot be read, a FIFO or a device put there by the container, has no entries, as with docker:
     // numbers need none.
     let passwd = look.read(user::PASSWD, user::MAX_FILE).unwrap_or_default();

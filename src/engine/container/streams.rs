@@ -9,6 +9,7 @@ use tokio::net::unix::pipe;
 use super::exec::ExecStreams;
 use super::model::{Container, Origin};
 use super::origin::takes_input;
+use crate::containerd::Task;
 use crate::cri::{self, streaming};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -40,7 +41,15 @@ pub async fn foreign_streams(engine: &Engine, container: &Container, input: bool
     if container.origin == Origin::Cri {
         return Ok(of_cri(engine, container, input).await);
     }
-    let task = engine.containerd.task(&container.id, Some(ANSWER)).await?;
+    let streams = open_streams_of(&engine.containerd.task(&container.id, Some(ANSWER)).await?, input)?;
+    if streams.stdout.is_none() && streams.stderr.is_none() {
+        return Ok(ForeignStreams::Logged { stdin: streams.stdin, cause: None });
+    }
+    Ok(ForeignStreams::Fifos(streams))
+}
+
+/// The FIFOs of a task, as far as it has such.
+pub fn open_streams_of(task: &Task, input: bool) -> Result<ExecStreams> {
     let (stdout, stderr) = (open(&task.stdout)?, open(&task.stderr)?);
     let stdin = if input && is_fifo(&task.stdin) {
         // Opened for both, so that neither side waits for the other.
@@ -49,10 +58,7 @@ pub async fn foreign_streams(engine: &Engine, container: &Container, input: bool
     } else {
         None
     };
-    if stdout.is_none() && stderr.is_none() {
-        return Ok(ForeignStreams::Logged { stdin, cause: None });
-    }
-    Ok(ForeignStreams::Fifos(ExecStreams { stdin, stdout, stderr }))
+    Ok(ExecStreams { stdin, stdout, stderr })
 }
 
 /// Its FIFOs belong to containerd, which writes the kubelet's log from them: nobody else may read there. Where no

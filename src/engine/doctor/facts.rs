@@ -307,6 +307,10 @@ pub(super) mod tests {
             debug: false,
             insecure_registry: false,
             runtime: "io.containerd.runc.v2".into(),
+            node: None,
+            runtime_dir: "/run".into(),
+            context: String::new(),
+            registry: crate::config::RegistryFlags::default(),
         }
     }
 

@@ -165,6 +165,7 @@ mod tests {
             kind: SnapshotKind::Active,
             labels,
             created_at: None,
+            updated_at: None,
         }
     }
 

@@ -79,7 +79,7 @@ impl Commit {
         let client = &self.lease.client;
         let reference = format!("wharfie-commit-{}-{}", std::process::id(), Timestamp::now().as_nanosecond());
         let layer = client
-            .diff_layer(lower, upper, OCI_LAYER_GZIP, &reference)
+            .diff_layer(lower, upper, OCI_LAYER_GZIP, &reference, HashMap::new())
             .await
             .map_err(|error| Error::from(error).context("write the changes as a layer"))?;
         let labels = client.blob(layer.digest().as_ref()).await?.labels;

@@ -31,16 +31,25 @@ pub struct Loaded {
     pub id: String,
 }
 
+/// How to load.
+#[derive(Debug, Clone, Default)]
+pub struct LoadRequest {
+    /// The platform to unpack; None for this machine's.
+    pub platform: Option<Platform>,
+    /// Unpack nothing.
+    pub no_unpack: bool,
+}
+
 /// Load every image of the archive `input` (tar, or tar in gzip; docker's form or an OCI layout). Nothing
 /// stays when it fails. Without `platform`, images for other machines are loaded and not unpacked.
 pub async fn load(
     engine: &Engine,
     input: Box<dyn Read + Send>,
-    platform: Option<&Platform>,
+    request: &LoadRequest,
     progress: &dyn Progress,
 ) -> Result<Vec<Loaded>> {
     let lease = Lease::begin(engine, "load").await?;
-    let load = Load { client: &lease.client, snapshotter: &engine.config.snapshotter, platform, progress };
+    let load = Load { client: &lease.client, snapshotter: &engine.config.snapshotter, request, progress };
     let result = load.run(input).await;
     lease.end(result.is_err()).await;
     for image in result.iter().flatten() {
@@ -53,7 +62,7 @@ pub async fn load(
 struct Load<'a> {
     client: &'a Client,
     snapshotter: &'a str,
-    platform: Option<&'a Platform>,
+    request: &'a LoadRequest,
     progress: &'a dyn Progress,
 }
 
@@ -72,7 +81,9 @@ impl Load<'_> {
         };
         for target in &targets {
             self.adopt(&target.target).await?;
-            self.unpack(target).await?;
+            if !self.request.no_unpack {
+                self.unpack(target).await?;
+            }
         }
         // Names come last: a name is given only to an image that is whole.
         let mut loaded: Vec<Loaded> = Vec::new();
@@ -224,7 +235,7 @@ impl Load<'_> {
         let variant = config.variant().as_deref().unwrap_or_default();
         let offered =
             Platform::normalised(&config.os().to_string(), &config.architecture().to_string(), variant);
-        match self.platform {
+        match self.request.platform.as_ref() {
             Some(wanted) if wanted.fit(&offered).is_none() => return Err(self.not_provided(wanted, target)),
             None if Platform::host().fit(&offered).is_none() => return Ok(()),
             _ => {}
@@ -249,12 +260,12 @@ impl Load<'_> {
             Target::Index(index) => index,
         };
         let host = Platform::host();
-        for entry in self.platform.unwrap_or(&host).pick(index.manifests()) {
+        for entry in self.request.platform.as_ref().unwrap_or(&host).pick(index.manifests()) {
             if let Ok(Target::Manifest(manifest)) = read_target(self.client, entry).await {
                 return Ok(Some(*manifest));
             }
         }
-        match self.platform {
+        match self.request.platform.as_ref() {
             Some(wanted) => {
                 Err(Error::not_found(format!("requested platform ({wanted}) not found in the archive")))
             }

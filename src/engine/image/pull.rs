@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures_util::TryStreamExt as _;
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 
 use crate::config::Config;
 use crate::engine::{Engine, event};
@@ -32,6 +32,21 @@ pub struct PullRequest {
     pub reference: Reference,
     /// For which platform; None for this machine's.
     pub platform: Option<Platform>,
+    /// What else, beyond docker's pull.
+    pub options: PullOptions,
+}
+
+/// What `ctr` can ask for beyond docker's pull.
+#[derive(Debug, Clone, Default)]
+pub struct PullOptions {
+    /// The content of every platform, not only of the one that is unpacked.
+    pub all_platforms: bool,
+    /// Bring the content and do not unpack it.
+    pub no_unpack: bool,
+    /// Bring manifests and configurations alone.
+    pub metadata_only: bool,
+    /// Labels for the image's name.
+    pub labels: HashMap<String, String>,
 }
 
 /// What was pulled.
@@ -101,7 +116,11 @@ pub async fn ensure(
     if policy == PullPolicy::Missing {
         progress.report(Event::Missing { name: &reference.familiar() });
     }
-    let request = PullRequest { reference: reference.clone(), platform: platform.cloned() };
+    let request = PullRequest {
+        reference: reference.clone(),
+        platform: platform.cloned(),
+        options: PullOptions::default(),
+    };
     pull(engine, &request, progress).await?;
     resolve(engine, &reference.canonical(), platform).await
 }
@@ -126,6 +145,7 @@ pub async fn pull(engine: &Engine, request: &PullRequest, progress: &dyn Progres
             local: local.as_ref(),
         },
         wanted: request.platform.as_ref(),
+        options: &request.options,
     };
     let result = pull.run(resolved).await;
     let unfinished = matches!(&result, Err(error) if error.kind == Kind::Unavailable)
@@ -149,6 +169,7 @@ struct Pull<'a> {
     engine: &'a Engine,
     download: Download<'a>,
     wanted: Option<&'a Platform>,
+    options: &'a PullOptions,
 }
 
 impl Pull<'_> {
@@ -167,6 +188,9 @@ impl Pull<'_> {
                 let wanted = self.wanted.unwrap_or(&host);
                 let chosen =
                     wanted.pick(index.manifests()).first().copied().ok_or_else(|| no_match(wanted))?;
+                if self.options.all_platforms {
+                    self.others(&index, chosen).await?;
+                }
                 match self.target(chosen, None).await? {
                     Target::Manifest(manifest) => manifest,
                     Target::Index(_) => {
@@ -177,6 +201,10 @@ impl Pull<'_> {
         };
         let fetched = self.image(&manifest).await?;
         name::put(self.download.client, &reference.canonical(), &target).await?;
+        if !self.options.labels.is_empty() {
+            let labels = self.options.labels.clone();
+            self.download.client.relabel_image(&reference.canonical(), labels, false).await?;
+        }
         let is_new = fetched || previous.is_none_or(|previous| previous.digest() != target.digest());
         Ok(Pulled { reference: reference.clone(), target, is_new })
     }
@@ -202,6 +230,21 @@ impl Pull<'_> {
         Ok(target)
     }
 
+    /// The content of an index's other manifests, attestations among them.
+    async fn others(&self, index: &ImageIndex, chosen: &Descriptor) -> Result<()> {
+        for entry in index.manifests().iter().filter(|entry| entry.digest() != chosen.digest()) {
+            let Target::Manifest(manifest) = self.target(entry, None).await? else { continue };
+            for part in std::iter::once(manifest.config()).chain(self.layers(&manifest)) {
+                self.download.blob(part, HashMap::new(), &Arrival::pair().0).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn layers<'m>(&self, manifest: &'m ImageManifest) -> &'m [Descriptor] {
+        if self.options.metadata_only { &[] } else { manifest.layers() }
+    }
+
     /// Configuration and layers; layers are unpacked in order while others still arrive. True when anything
     /// was fetched.
     async fn image(&self, manifest: &ImageManifest) -> Result<bool> {
@@ -222,14 +265,18 @@ impl Pull<'_> {
         for layer in manifest.layers() {
             progress.layer(layer.digest().as_ref(), LayerState::Waiting);
         }
-        let (senders, arrivals): (Vec<_>, Vec<_>) = manifest.layers().iter().map(|_| Arrival::pair()).unzip();
-        let downloads = futures_util::stream::iter(manifest.layers().iter().zip(senders).map(Ok::<_, Error>))
+        let layers = self.layers(manifest);
+        let (senders, arrivals): (Vec<_>, Vec<_>) = layers.iter().map(|_| Arrival::pair()).unzip();
+        let downloads = futures_util::stream::iter(layers.iter().zip(senders).map(Ok::<_, Error>))
             .map_ok(|(layer, arriving)| async move {
                 let existed = self.download.blob(layer, HashMap::new(), &arriving).await?;
                 Ok::<bool, Error>(!existed)
             })
             .try_buffer_unordered(SIDE_BY_SIDE)
             .try_fold(false, |any, fetched| async move { Ok(any | fetched) });
+        if self.options.no_unpack || self.options.metadata_only {
+            return downloads.await;
+        }
         let job = Job::new(client, &self.engine.config.snapshotter, manifest, &config);
         let (fetched, _) =
             tokio::try_join!(downloads, unpack_arriving(&job, arrivals, self.download.local, progress))?;

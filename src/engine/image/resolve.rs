@@ -115,6 +115,34 @@ pub async fn find(engine: &Engine, text: &str) -> Result<Image> {
     }
 }
 
+/// The platforms that an index or a manifest serves, as far as that can be read.
+pub async fn platforms(client: &Client, target: &Descriptor) -> Result<Vec<Platform>> {
+    let of_config = async |manifest: &ImageManifest| -> Result<Platform> {
+        let config: ImageConfiguration = super::content::read_json(client, manifest.config()).await?;
+        let variant = config.variant().as_deref().unwrap_or_default();
+        Ok(Platform::normalised(&config.os().to_string(), &config.architecture().to_string(), variant))
+    };
+    match read_target(client, target).await? {
+        Target::Manifest(manifest) => Ok(vec![of_config(&manifest).await?]),
+        Target::Index(index) => {
+            let mut platforms = Vec::new();
+            for entry in index.manifests() {
+                match Platform::of(entry) {
+                    // What a builder attests serves no machine.
+                    Some(platform) if platform.os == "unknown" => {}
+                    Some(platform) => platforms.push(platform),
+                    None => {
+                        if let Ok(Target::Manifest(manifest)) = read_target(client, entry).await {
+                            platforms.extend(of_config(&manifest).await.ok());
+                        }
+                    }
+                }
+            }
+            Ok(platforms)
+        }
+    }
+}
+
 /// `No such image: x`, with what to do.
 fn no_such(text: &str) -> Error {
     let name = match Reference::parse(text) {
@@ -175,11 +203,7 @@ async fn configurations(client: &Client, image: &Image) -> Vec<String> {
 }
 
 /// Read the image behind a record for a platform.
-pub(super) async fn read(
-    client: &Client,
-    image: &Image,
-    platform: Option<&Platform>,
-) -> Result<ResolvedImage> {
+pub async fn read(client: &Client, image: &Image, platform: Option<&Platform>) -> Result<ResolvedImage> {
     let (manifest_descriptor, manifest) = choose(client, image, platform).await?;
     let digest = manifest.config().digest().as_ref();
     let bytes =
