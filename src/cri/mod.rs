@@ -2,6 +2,8 @@
 //! leave this room as they are ([`api`]); what speaks gRPC stays here. Reading needs it only where containerd's own
 //! records do not serve: see `engine::pod`.
 
+pub mod json;
+
 use std::time::Duration;
 
 use k8s_cri::v1::{image_service_client::ImageServiceClient, runtime_service_client::RuntimeServiceClient};
