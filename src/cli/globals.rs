@@ -95,17 +95,15 @@ impl Globals {
             .or(file.address)
             .map(|address| socket(&address))
             .transpose()?;
+        let namespace =
+            self.namespace.clone().or_else(|| variable("CONTAINERD_NAMESPACE")).or(file.namespace);
         let data_root = self.data_root.clone().or(file.data_root).unwrap_or_else(|| DATA_ROOT.into());
         let data_root = environment.directory.join(data_root);
         let is_default = data_root == Path::new(DATA_ROOT);
         let known = || SOCKETS.iter().map(PathBuf::from).collect();
         Ok(Config {
-            namespace: self
-                .namespace
-                .clone()
-                .or_else(|| variable("CONTAINERD_NAMESPACE"))
-                .or(file.namespace)
-                .unwrap_or_else(|| "default".into()),
+            namespace_given: namespace.is_some(),
+            namespace: namespace.unwrap_or_else(|| "default".into()),
             address_given: address.is_some(),
             addresses: address.map_or_else(known, |address| vec![address]),
             snapshotter: self

@@ -15,6 +15,8 @@ use std::path::PathBuf;
 pub struct Config {
     /// containerd's namespace.
     pub namespace: String,
+    /// Whether the user named the namespace.
+    pub namespace_given: bool,
     /// The sockets to try, in order: the one asked for, or the known ones.
     pub addresses: Vec<PathBuf>,
     /// Whether the user named the address.

@@ -6,6 +6,7 @@ pub mod disk;
 pub mod event;
 pub mod image;
 pub mod namespace;
+pub mod pod;
 pub mod prune;
 pub mod system;
 pub mod volume;

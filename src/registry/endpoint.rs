@@ -131,6 +131,7 @@ pub(super) mod tests {
     pub(crate) fn config(hosts_dirs: Vec<PathBuf>, insecure_registry: bool) -> Config {
         Config {
             namespace: "default".into(),
+            namespace_given: true,
             addresses: vec![],
             address_given: false,
             snapshotter: "overlayfs".into(),

@@ -147,6 +147,7 @@ pub(super) fn config(duty: &Duty) -> Config {
     let path = |of: fn(&crate::net::Networks) -> &PathBuf| networks.map(of).cloned().unwrap_or_default();
     Config {
         namespace: duty.namespace.clone(),
+        namespace_given: true,
         addresses: vec![duty.address.clone()],
         address_given: true,
         snapshotter: "overlayfs".into(),

@@ -1,0 +1,18 @@
+//! `pod port-forward`: forward ports into a pod.
+
+use crate::cli::Context;
+use crate::error::{Error, Result};
+
+/// Flags of `pod port-forward`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Pods by name, namespace/name or id
+    #[arg(required = true, value_name = "POD")]
+    pods: Vec<String>,
+}
+
+/// Run the verb.
+pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    let _ = (args.pods, cx);
+    Err(Error::failed("`pod port-forward` comes in a later version"))
+}

@@ -1,0 +1,1 @@
+//! Making, stopping and removing pods: through CRI, which owns them.

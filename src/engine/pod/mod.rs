@@ -1,0 +1,12 @@
+//! Pods of a Kubernetes node, read from containerd's own records: nothing here needs CRI, a kubelet or a cluster.
+
+mod find;
+pub mod lifecycle;
+mod list;
+mod model;
+pub mod port_forward;
+mod record;
+
+pub use find::find;
+pub use list::{list, of_containers};
+pub use model::{Member, NAMESPACE, Pod};

@@ -1,0 +1,1 @@
+//! Forwarding ports into a pod's network.
