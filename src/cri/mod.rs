@@ -135,6 +135,11 @@ impl Client {
         Self { deadline, ..self.clone() }
     }
 
+    /// How long a call may take.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
     /// What happens to containers from now on. `Unimplemented` where containerd does not tell.
     pub async fn events(&self) -> Result<Events> {
         let request = tonic::Request::new(api::GetEventsRequest {});
