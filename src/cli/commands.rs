@@ -6,7 +6,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
-use super::{Context, container, image, namespace, pod, system, unbuilt};
+use super::{Context, container, crictl, image, namespace, pod, system, unbuilt};
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
 
@@ -49,6 +49,8 @@ pub enum Verb {
     /// Look at and manage the pods of a Kubernetes node
     #[command(subcommand, visible_alias = "pods", subcommand_value_name = "COMMAND")]
     Pod(pod::Verb),
+    /// Speak CRI as crictl does; so does this program called as crictl
+    Cri(crictl::Args),
     /// Manage this program's own state
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     System(system::Verb),
@@ -232,6 +234,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Images(verb) => dispatch_image_family(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::Pod(verb) => pod::run(verb, cx).await,
+        Verb::Cri(args) => crictl::run(args, cx).await,
         Verb::System(verb) => system::run(verb, cx).await,
         Verb::Events(args) => system::events::run(args, cx).await,
         Verb::Version(args) => system::version::run(args, cx).await,

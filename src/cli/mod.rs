@@ -4,6 +4,7 @@ pub mod args;
 mod commands;
 mod container;
 mod context;
+mod crictl;
 mod errors;
 mod exit;
 mod foreign;
@@ -26,6 +27,7 @@ use std::path::Path;
 
 pub use commands::{Cli, command};
 pub use context::Context;
+use globals::Globals;
 
 use crate::config::environment::Environment;
 use crate::error::{Error, Kind, Result};
@@ -39,7 +41,10 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     let environment = Environment::read();
     let mut ui = Ui::stdio(environment.get("NO_COLOR"));
     let program = program(&arguments);
-    let result = run(&program, arguments, environment, &mut ui);
+    let result = match program.as_str() {
+        "crictl" => crictl::main(arguments, environment, &mut ui),
+        _ => run(&program, arguments, environment, &mut ui),
+    };
     let flushed = ui.flush();
     match result.and_then(|code| flushed.map(|()| code)) {
         Ok(code) => code,
@@ -94,7 +99,7 @@ fn program(arguments: &[OsString]) -> String {
     let name =
         arguments.first().and_then(|first| Path::new(first).file_name()).and_then(|name| name.to_str());
     match name {
-        Some(name @ ("docker" | "nerdctl")) => name.to_owned(),
+        Some(name @ ("docker" | "nerdctl" | "crictl")) => name.to_owned(),
         _ => "wharfie".to_owned(),
     }
 }

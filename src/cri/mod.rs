@@ -3,6 +3,8 @@
 //! records do not serve: see `engine::pod`.
 
 pub mod json;
+pub mod log;
+pub mod streaming;
 
 use std::time::Duration;
 

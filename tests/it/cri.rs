@@ -17,12 +17,41 @@ pub(crate) struct Pod {
     pub(crate) container: String,
 }
 
+/// What [`pod_with`] makes of its container.
+pub(crate) struct Wanted<'a> {
+    /// What `sh -c` runs.
+    pub(crate) script: &'a str,
+    /// It has an input.
+    pub(crate) stdin: bool,
+    /// The input ends with its first user's.
+    pub(crate) stdin_once: bool,
+    /// It has a terminal.
+    pub(crate) tty: bool,
+}
+
+impl Default for Wanted<'_> {
+    fn default() -> Self {
+        Self {
+            script: "trap 'exit 0' TERM; echo hello; while :; do sleep 0.05; done",
+            stdin: false,
+            stdin_once: false,
+            tty: false,
+        }
+    }
+}
+
 /// A containerd that has CRI, in whose pods `sleep` plays the sandbox.
 #[track_caller]
 pub(crate) fn engine() -> TestEngine {
+    engine_with("")
+}
+
+/// The same with more `settings` of CRI's.
+#[track_caller]
+pub(crate) fn engine_with(settings: &str) -> TestEngine {
     let engine = TestEngine::with_config(&format!(
         "[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"{PAUSE}\"\ndisable_apparmor = true\n\
-         restrict_oom_score_adj = true\n"
+         restrict_oom_score_adj = true\n{settings}"
     ));
     let mut pause = Image::busybox();
     pause.config = serde_json::json!({"Entrypoint": ["/bin/sleep", "100000"]});
@@ -43,6 +72,12 @@ pub(crate) fn engine() -> TestEngine {
 /// Makes the pod `web` in the namespace `shop`, on the host's network, and starts its container `app`.
 #[track_caller]
 pub(crate) fn pod(engine: &TestEngine) -> Pod {
+    pod_with(engine, &Wanted::default())
+}
+
+/// The same with a container of another kind.
+#[track_caller]
+pub(crate) fn pod_with(engine: &TestEngine, wanted: &Wanted<'_>) -> Pod {
     let metadata = [text(1, "web"), text(2, "uid-1"), text(3, "shop")].concat();
     let pod_labels = label(6, "io.kubernetes.pod.name", "web")
         .into_iter()
@@ -52,12 +87,7 @@ pub(crate) fn pod(engine: &TestEngine) -> Pod {
     let linux = message(8, &message(2, &message(1, &[1 << 3, 2])));
     let config = [message(1, &metadata), text(3, "/var/log/pods/web"), pod_labels, linux].concat();
     let sandbox = call(engine, "RunPodSandbox", &message(1, &config));
-    let command = [
-        text(3, "sh"),
-        text(3, "-c"),
-        text(3, "trap 'exit 0' TERM; echo hello; while :; do sleep 0.05; done"),
-    ]
-    .concat();
+    let command = [text(3, "sh"), text(3, "-c"), text(3, wanted.script)].concat();
     let own_labels = [
         label(9, "io.kubernetes.pod.name", "web"),
         label(9, "io.kubernetes.pod.namespace", "shop"),
@@ -70,6 +100,9 @@ pub(crate) fn pod(engine: &TestEngine) -> Pod {
         command,
         own_labels,
         text(11, "app.log"),
+        flag(12, wanted.stdin),
+        flag(13, wanted.stdin_once),
+        flag(14, wanted.tty),
     ]
     .concat();
     let create = [text(1, &sandbox), message(2, &container), message(3, &config)].concat();
@@ -88,13 +121,19 @@ pub(crate) fn remove(engine: &TestEngine, pod: &Pod) {
 /// Calls the runtime service: the first text of its answer, which is an id where there is one.
 #[track_caller]
 fn call(engine: &TestEngine, method: &str, request: &[u8]) -> String {
+    grpc(engine, &format!("runtime.v1.RuntimeService/{method}"), request)
+}
+
+/// Calls a method of containerd, in its namespace `default` where it has such: the first text of its answer.
+#[track_caller]
+pub(crate) fn grpc(engine: &TestEngine, method: &str, request: &[u8]) -> String {
     let (body, answer) = (engine.directory().join("request"), engine.directory().join("answer"));
     let length = u32::try_from(request.len()).expect("a small request");
     fs::write(&body, [&[0], &length.to_be_bytes()[..], request].concat()).expect("write a request");
     let told = engine.sh(&format!(
         "curl -sS --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock \
-         -H 'content-type: application/grpc' -H 'te: trailers' --data-binary @{} -o {} -D - \
-         http://localhost/runtime.v1.RuntimeService/{method}",
+         -H 'content-type: application/grpc' -H 'te: trailers' -H 'containerd-namespace: default' \
+         --data-binary @{} -o {} -D - http://localhost/{method}",
         body.display(),
         answer.display()
     ));
@@ -108,8 +147,13 @@ fn call(engine: &TestEngine, method: &str, request: &[u8]) -> String {
     }
 }
 
-fn text(field: u8, text: &str) -> Vec<u8> {
+/// A field of protobuf that holds a text.
+pub(crate) fn text(field: u8, text: &str) -> Vec<u8> {
     message(field, text.as_bytes())
+}
+
+fn flag(field: u8, on: bool) -> Vec<u8> {
+    vec![field << 3, u8::from(on)]
 }
 
 fn label(field: u8, key: &str, value: &str) -> Vec<u8> {

@@ -20,6 +20,11 @@ const BORDERS: &[Border] = &[
         at_home: &["containerd/", "cri/"],
         reason: "only containerd and cri speak gRPC and know protobuf's types",
     },
+    Border {
+        words: &["tokio_tungstenite"],
+        at_home: &["cri/"],
+        reason: "only cri speaks the WebSocket of a kubelet's streams; the others get chunks from it",
+    },
     Border { words: &["reqwest"], at_home: &["registry/"], reason: "only registry speaks HTTP" },
     Border {
         words: &["rustls"],

@@ -5,7 +5,7 @@ use crate::cli::container::{create, foreign};
 use crate::cli::errors::EngineResult;
 use crate::cli::stream::{Ended, Join, check_terminal, join};
 use crate::cli::{Context, exit, names};
-use crate::engine::container::{Container, Origin, Status, find};
+use crate::engine::container::{Container, Origin, Status, find, takes_input};
 use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::monitor::client::{Attachment, Wants};
@@ -20,10 +20,10 @@ pub struct Args {
     /// Do not attach STDIN
     #[arg(long)]
     no_stdin: bool,
-    /// Pass signals to the process
-    #[arg(long = "sig-proxy", default_value = "true", value_name = "BOOL", action = clap::ArgAction::Set,
-        num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_default_value = true)]
-    sig_proxy: bool,
+    /// Pass signals to the process: done, but for a kubelet's containers
+    #[arg(long = "sig-proxy", value_name = "BOOL", action = clap::ArgAction::Set,
+        num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    sig_proxy: Option<bool>,
     /// A container by name or id
     #[arg(value_name = "CONTAINER", add = names::running_containers())]
     container: String,
@@ -44,9 +44,10 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         }
         _ => return Err(Error::conflict("cannot attach to a stopped container, start it first")),
     }
-    // Whether another client's container has an input is seen at its FIFOs.
-    let open_stdin = container.record.as_ref().is_none_or(|record| record.request.open_stdin);
-    let how = Join { tty: container.tty, input: open_stdin && !args.no_stdin, proxy: args.sig_proxy, detach };
+    let input = takes_input(&container) && !args.no_stdin;
+    // Ctrl-C leaves a kubelet's container running, as kubectl's does: it would count as a crash.
+    let proxy = args.sig_proxy.unwrap_or(container.origin != Origin::Cri);
+    let how = Join { tty: container.tty, input, proxy, detach };
     check_terminal(how.tty, how.input)?;
     to_running(&engine, &mut container, &how, cx).await
 }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use tokio::sync::mpsc;
 
 use crate::cli::container::merged::{self, Handler, Look, Source};
 use crate::cli::errors::EngineResult;
 use crate::cli::exit::Failures;
+use crate::cli::stream::Chunk;
 use crate::cli::{Context, names};
 use crate::engine::Engine;
 use crate::engine::container::{Container, find, is_over_for_good};
@@ -20,6 +22,8 @@ use crate::output::units::parse_moment;
 
 /// How much waits before it is written: a log of a million lines is not a million writes.
 const BATCH: usize = 128 << 10;
+/// How many entries of a followed log wait for a slow terminal.
+const WAITING: usize = 64;
 
 /// Flags of `logs`.
 #[derive(Debug, clap::Args)]
@@ -110,12 +114,33 @@ async fn several(engine: &Engine, args: &Args, options: &Options, cx: &mut Conte
     Ok(failures.code())
 }
 
-/// What a container writes from now on, until it ends.
-pub(super) fn follow_new(engine: &Engine, container: &Container, ui: &mut Ui) -> Result<()> {
+/// What a container writes into its log from now on, until it ends or nobody takes it any more. It is read on a
+/// thread of its own, which ends with this process at the latest.
+pub(super) fn follow_new(engine: &Engine, container: &Container) -> Result<mpsc::Receiver<Result<Chunk>>> {
     let path = log(container)?;
-    let options = Options { tail: Some(0), ..Options::default() };
-    let printer = Printer { ui, timestamps: false, details: false, out: Vec::new(), err: Vec::new() };
-    follow(engine.clone(), container.id.clone(), &path, &options, printer)
+    let (engine, id) = (engine.clone(), container.id.clone());
+    let (sender, receiver) = mpsc::channel(WAITING);
+    std::thread::spawn(move || {
+        let options = Options { tail: Some(0), ..Options::default() };
+        let read = || {
+            let mut ended = ended(engine, id)?;
+            let mut asked = |quiet| sender.is_closed() || (quiet && ended());
+            reader::follow(&path, &options, &mut asked, &mut |entry| {
+                let bytes = entry.line.to_vec();
+                let chunk = match entry.stream {
+                    Stream::Stdout => Chunk::Out(bytes),
+                    Stream::Stderr => Chunk::Err(bytes),
+                };
+                sender
+                    .blocking_send(Ok(chunk))
+                    .map_err(|_| Error::new(Kind::BrokenPipe, "nobody takes the log"))
+            })
+        };
+        if let Err(error) = read() {
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    Ok(receiver)
 }
 
 /// Follow the log on a thread of its own: it waits for the file, and asks containerd by itself.
@@ -142,14 +167,8 @@ fn options(args: &Args) -> Result<Options> {
         let Some(text) = text else { return Ok(None) };
         parse_moment(text, Timestamp::now(), &TimeZone::system()).map(Some)
     };
-    let tail = match args.tail.as_str() {
-        "all" => None,
-        // docker shows everything for a negative number.
-        text => u64::try_from(text.parse::<i64>().map_err(|_| {
-            Error::failed(format!("invalid tail: {text:?}")).hint("a number of lines, or \"all\"")
-        })?)
-        .ok(),
-    };
+    // docker shows everything for "all", for a negative number and for what is none.
+    let tail = args.tail.parse::<i64>().ok().and_then(|lines| u64::try_from(lines).ok());
     Ok(Options { tail, since: moment(&args.since)?, until: moment(&args.until)?, ..Options::default() })
 }
 

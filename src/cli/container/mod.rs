@@ -8,7 +8,7 @@ pub mod diff;
 pub mod exec;
 pub mod export;
 pub(in crate::cli) mod filter;
-mod foreign;
+pub(in crate::cli) mod foreign;
 pub mod healthcheck;
 pub mod inspect;
 pub mod kill;

@@ -91,14 +91,13 @@ async fn run_words(words: Vec<String>, cx: &mut Context<'_>) -> Result<u8> {
     let (path, ran) = match normalize(&Cli::command(), &words) {
         Line::Help(path) => (path, Ok(Done::Help)),
         Line::Wrong(path, why) => (path.clone(), misused(&path, &why, &program, cx)),
-        Line::Words { path, words } => match parse(&words) {
-            Ok(cli) => dispatch(cli, log, cx).await,
-            Err(error) => {
-                let why = wrong_value(&error);
-                (path.clone(), misused(&path, &why, &program, cx))
-            }
+        Line::Words { path, words } => {
+            let ran = match parse(&words) {
+                Ok(cli) => dispatch(cli, log, cx).await,
+                Err(error) => misused(&path, &wrong_value(&error), &program, cx),
+            };
+            (path, ran)
         }
-        .or_help(path),
     };
     match ran {
         Ok(Done::Well) => Ok(0),

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use crate::engine::container::Status as ContainerStatus;
 use crate::error::{Error, Result};
 use crate::output::notation::quote;
 use crate::output::table::aligned;
-use crate::output::template::{Options, Template, Val};
+use crate::output::template::{self, Options, Template, Val};
 use crate::output::ui::Ui;
 
 /// One object with what the runtime tells about it beside.
@@ -74,15 +75,18 @@ pub(super) fn executed(template: &str, value: &Value) -> Result<String> {
     let mut out = String::new();
     parsed(template)?
         .execute(Val::json(value), Options { missing_key_fails: true, ..Options::default() }, &mut out)
-        .map_err(|cause| Error::failed(format!("execute template: failed to template data: {cause}")))?;
+        .map_err(|cause| template_error("failed to template data", cause))?;
     Ok(out)
 }
 
 /// A template that can be read.
 pub(super) fn parsed(template: &str) -> Result<Template> {
-    Template::parse(template)
-        .map(|parsed| parsed.named("tmplExecuteRawJSON"))
-        .map_err(|cause| Error::failed(format!("execute template: failed to generate go-template: {cause}")))
+    Template::parse(template).map_err(|cause| template_error("failed to generate go-template", cause))
+}
+
+/// crictl's words for a template that fails; it has a name there.
+fn template_error(what: &str, cause: template::Error) -> Error {
+    Error::failed(format!("execute template: {what}: {}", cause.named("tmplExecuteRawJSON")))
 }
 
 fn pretty(value: &Value) -> String {
@@ -145,6 +149,16 @@ pub(super) fn names(
     let mut entries: Vec<_> = entries.iter().collect();
     entries.sort_unstable();
     entries.into_iter().try_for_each(|(key, value)| ui.line(format_args!("\t{key} -> {value}")))
+}
+
+/// A container's state in CRI's words.
+pub(super) fn container_state(status: ContainerStatus) -> &'static str {
+    match status {
+        ContainerStatus::Created => "CONTAINER_CREATED",
+        ContainerStatus::Running | ContainerStatus::Paused | ContainerStatus::Restarting => "CONTAINER_RUNNING",
+        ContainerStatus::Unknown => "CONTAINER_UNKNOWN",
+        _ => "CONTAINER_EXITED",
+    }
 }
 
 /// The first letters of an id, as many as crictl shows.

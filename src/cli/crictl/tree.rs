@@ -40,19 +40,19 @@ pub(super) struct Globals {
     pub(super) debug: bool,
     /// Enable OpenTelemetry tracing; there is none here, so it has no effect
     #[arg(long, hide = true)]
-    enable_tracing: bool,
+    pub(super) enable_tracing: bool,
     /// Endpoint of CRI image manager service [default: the runtime's]
     #[arg(short, long, value_name = "ENDPOINT")]
     pub(super) image_endpoint: Option<String>,
     /// Maximum number of attempts to connect; one is enough on a unix socket
     #[arg(long, value_name = "NUMBER", hide = true)]
-    max_retries: Option<i64>,
+    pub(super) max_retries: Option<i64>,
     /// Write a pprof CPU profile; there is none here, so it has no effect
     #[arg(long, value_name = "FILE", hide = true)]
-    profile_cpu: Option<String>,
+    pub(super) profile_cpu: Option<String>,
     /// Write a pprof memory profile; there is none here, so it has no effect
     #[arg(long, value_name = "FILE", hide = true)]
-    profile_mem: Option<String>,
+    pub(super) profile_mem: Option<String>,
     /// Endpoint of CRI container runtime service [default: the first known one that answers]
     #[arg(short, long, value_name = "ENDPOINT")]
     pub(super) runtime_endpoint: Option<String>,
@@ -61,10 +61,10 @@ pub(super) struct Globals {
     pub(super) timeout: Option<String>,
     /// Where spans are sent; there is no tracing here
     #[arg(long, value_name = "ADDRESS", hide = true)]
-    tracing_endpoint: Option<String>,
+    pub(super) tracing_endpoint: Option<String>,
     /// How many spans are sent; there is no tracing here
     #[arg(long, value_name = "NUMBER", hide = true)]
-    tracing_sampling_rate_per_million: Option<i64>,
+    pub(super) tracing_sampling_rate_per_million: Option<i64>,
     /// Print the version
     #[arg(short, long, action = ArgAction::SetTrue)]
     pub(super) version: bool,

@@ -137,17 +137,41 @@ struct CriRecord {
 #[serde(default, rename_all = "PascalCase")]
 struct CriMetadata {
     log_path: PathBuf,
+    config: CriConfig,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CriConfig {
+    stdin: bool,
 }
 
 /// A kubelet says where the log of each container goes.
 fn cri(container: &mut Container) {
-    let kept = container.raw.extensions.get("io.cri-containerd.container.metadata");
-    container.log = kept.and_then(|kept| cri_log(&kept.value));
+    container.log = cri_record(container).and_then(|record| cri_log(&record.value));
+}
+
+fn cri_record(container: &Container) -> Option<&containerd::Extension> {
+    container.raw.extensions.get("io.cri-containerd.container.metadata")
 }
 
 fn cri_log(json: &[u8]) -> Option<PathBuf> {
     let kept: CriRecord = serde_json::from_slice(json).ok()?;
     Some(kept.metadata.log_path).filter(|path| path.is_absolute())
+}
+
+fn cri_stdin(json: &[u8]) -> bool {
+    serde_json::from_slice(json).is_ok_and(|kept: CriRecord| kept.metadata.config.stdin)
+}
+
+/// Whether the container was made with an input. ctr and nerdctl keep no record of it: only a FIFO tells, once it
+/// runs.
+pub fn takes_input(container: &Container) -> bool {
+    match container.origin {
+        Origin::Wharfie => container.record.as_ref().is_none_or(|record| record.request.open_stdin),
+        Origin::Cri => cri_record(container).is_some_and(|record| cri_stdin(&record.value)),
+        Origin::Nerdctl | Origin::Other => true,
+    }
 }
 
 /// nerdctl keeps its json-file log below its own data root, which a label names.
@@ -165,11 +189,13 @@ mod tests {
     fn a_kubelets_log_is_where_its_record_says() {
         // As containerd 1.7 writes it, but for what is not read.
         let json = br#"{"Version":"v1","Metadata":{"ID":"6f","Name":"web_pod_default_uid_0","SandboxID":"9a",
-            "Config":{"metadata":{"name":"web"},"log_path":"web/0.log"},"ImageRef":"sha256:11",
+            "Config":{"metadata":{"name":"web"},"log_path":"web/0.log","stdin":true,"tty":true},"ImageRef":"sha256:11",
             "LogPath":"/var/log/pods/default_pod_uid/web/0.log","StopSignal":"SIGTERM","ProcessLabel":""}}"#;
         assert_eq!(cri_log(json), Some("/var/log/pods/default_pod_uid/web/0.log".into()));
-        for other in [&b"{}"[..], br#"{"Metadata":{"LogPath":""}}"#, b"\x0a"] {
+        assert!(cri_stdin(json));
+        for other in [&b"{}"[..], br#"{"Metadata":{"LogPath":"","Config":{}}}"#, b"\x0a"] {
             assert_eq!(cri_log(other), None);
+            assert!(!cri_stdin(other));
         }
     }
 }

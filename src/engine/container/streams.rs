@@ -1,4 +1,4 @@
-//! The streams of a container that another client has made: FIFOs beside its shim, where it has such.
+//! The streams of a container that another client has made: what CRI serves, or FIFOs beside its shim.
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -7,28 +7,41 @@ use std::time::Duration;
 use tokio::net::unix::pipe;
 
 use super::exec::ExecStreams;
-use super::model::Container;
+use super::model::{Container, Origin};
+use super::origin::takes_input;
+use crate::cri::{self, streaming};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
-/// How long a shim may take to tell where its streams are.
+/// How long a shim or CRI may take to tell where the streams are.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Open the FIFOs of a running container, as `ctr task attach` does: its input where `input` is asked for, and
-/// its output, of which each byte goes to one reader only. None where its streams are no FIFOs.
+/// Where a container's streams are.
+#[derive(Debug)]
+pub enum ForeignStreams {
+    /// FIFOs beside the shim, as `ctr task attach` uses them: of the output each byte goes to one reader only.
+    Fifos(ExecStreams),
+    /// What containerd's CRI serves to a kubelet.
+    Cri(streaming::Output, Option<streaming::Input>),
+    /// Its output goes into a log and nowhere else.
+    Logged {
+        /// Its input's FIFO, where it has one and it is asked for.
+        stdin: Option<pipe::Sender>,
+        /// Why CRI does not serve what it should.
+        cause: Option<Error>,
+    },
+}
+
+/// The streams of a running container, its input where `input` asks for it.
 ///
 /// # Errors
 /// The shim does not answer, a FIFO cannot be opened.
-pub async fn foreign_streams(
-    engine: &Engine,
-    container: &Container,
-    input: bool,
-) -> Result<Option<ExecStreams>> {
+pub async fn foreign_streams(engine: &Engine, container: &Container, input: bool) -> Result<ForeignStreams> {
+    if container.origin == Origin::Cri {
+        return Ok(of_cri(engine, container, input).await);
+    }
     let task = engine.containerd.task(&container.id, Some(ANSWER)).await?;
     let (stdout, stderr) = (open(&task.stdout)?, open(&task.stderr)?);
-    if stdout.is_none() && stderr.is_none() {
-        return Ok(None);
-    }
     let stdin = if input && is_fifo(&task.stdin) {
         // Opened for both, so that neither side waits for the other.
         let opened = pipe::OpenOptions::new().read_write(true).open_sender(&task.stdin);
@@ -36,7 +49,23 @@ pub async fn foreign_streams(
     } else {
         None
     };
-    Ok(Some(ExecStreams { stdin, stdout, stderr }))
+    if stdout.is_none() && stderr.is_none() {
+        return Ok(ForeignStreams::Logged { stdin, cause: None });
+    }
+    Ok(ForeignStreams::Fifos(ExecStreams { stdin, stdout, stderr }))
+}
+
+/// Its FIFOs belong to containerd, which writes the kubelet's log from them: nobody else may read there. Where no
+/// input is wanted the log tells as much as CRI does, and one who only watches does not end the input by leaving.
+async fn of_cri(engine: &Engine, container: &Container, input: bool) -> ForeignStreams {
+    if !input || !takes_input(container) {
+        return ForeignStreams::Logged { stdin: None, cause: None };
+    }
+    let client = cri::Client::new(&engine.containerd, Some(ANSWER));
+    match streaming::attach(&client, &container.id, true, container.tty).await {
+        Ok((output, input)) => ForeignStreams::Cri(output, input),
+        Err(cause) => ForeignStreams::Logged { stdin: None, cause: Some(cause) },
+    }
 }
 
 fn is_fifo(path: &str) -> bool {

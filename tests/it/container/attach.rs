@@ -1,8 +1,11 @@
 //! `attach`: several clients, early and late ones.
 
+use std::fs;
+
 use rustix::process::Signal;
 
 use super::{BUSYBOX, engine};
+use crate::cri::{grpc, text};
 
 #[test]
 fn several_clients_see_and_type() {
@@ -108,6 +111,55 @@ fn containers_of_ctr_and_nerdctl() {
     let output = client.wait();
     assert!(output.stderr.contains("its log is followed, input is not possible"), "{output:?}");
     assert!(!output.stdout.contains("old") && output.code == 137, "{output:?}");
+    engine.wharfie(["rm", "-f", "web"]).ok();
+    engine.sh("rm -r /var/lib/nerdctl");
+    engine.assert_clean();
+}
+
+#[test]
+fn input_through_a_fifo_beside_a_log() {
+    let engine = engine();
+    // As nerdctl makes a detached container that has a terminal: a FIFO for its input, and a program that logs.
+    let id = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    let directory = format!("/var/lib/nerdctl/1935db59/containers/default/{id}");
+    let rootfs = engine.directory().join("rootfs").display().to_string();
+    engine.sh(&format!(
+        "mkdir -p {directory} {rootfs}/bin; cp $(command -v busybox) {rootfs}/bin/busybox; \
+         mkfifo {directory}/stdin.fifo; touch {directory}/{id}-json.log; \
+         printf '#!/bin/sh\nexec 5>&-\nexec cat <&3 >>{directory}/{id}-json.log\n' >{directory}/logger; \
+         chmod +x {directory}/logger"
+    ));
+    // What the terminal echoes is no entry of a log.
+    let script = r#"
+        while read line; do
+            echo "{\"log\":\"got $line\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-02T03:04:05Z\"}"
+            [ $line = end ] && exit 7
+        done"#;
+    fs::write(format!("{rootfs}/script"), script).unwrap();
+    let labels = [format!("nerdctl/state-dir={directory}"), "nerdctl/name=web".into()];
+    let line = ["container", "create", "-t", "--rootfs", "--label", &labels[0], "--label", &labels[1]];
+    engine.ctr([&line[..], &[&rootfs, id, "/bin/busybox", "sh", "/script"]].concat()).ok();
+    let create = [
+        text(1, id),
+        text(4, &format!("{directory}/stdin.fifo")),
+        text(5, &format!("binary://{directory}/logger?a=b")),
+        vec![7 << 3, 1],
+    ];
+    grpc(&engine, "containerd.services.tasks.v1.Tasks/Create", &create.concat());
+    grpc(&engine, "containerd.services.tasks.v1.Tasks/Start", &text(1, id));
+    let mut client = engine.terminal(["attach", "web"]);
+    client.expect("nobody serves the output of container web: its log is followed");
+    client.send("one\n");
+    client.expect("got one");
+    // A second client may type too, and leave.
+    let mut second = engine.terminal(["attach", "web"]);
+    second.expect("its log is followed");
+    second.send("two\n");
+    client.expect("got two");
+    second.send([16, 17]);
+    assert_eq!(second.wait(), 0);
+    client.send("end\n");
+    assert_eq!(client.wait(), 7);
     engine.wharfie(["rm", "-f", "web"]).ok();
     engine.sh("rm -r /var/lib/nerdctl");
     engine.assert_clean();

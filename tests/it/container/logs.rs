@@ -54,7 +54,9 @@ fn the_whole_and_parts() {
     let logs = |flags: &[&str]| engine.wharfie([&["logs"], flags, &["box"]].concat()).ok().replace('\n', " ");
     assert_eq!(logs(&["-n", "2"]), "2 3");
     assert_eq!(logs(&["--tail", "0"]), "");
-    assert_eq!(logs(&["--tail", "all"]), "1 2 3");
+    for all in ["all", "x", "", "-1"] {
+        assert_eq!(logs(&["--tail", all]), "1 2 3", "{all:?}");
+    }
     assert_eq!(logs(&["-n", "-1"]), "1 2 3");
     let stamped = engine.wharfie(["logs", "-t", "box"]);
     let stamps: Vec<&str> = stamped.ok().lines().map(|line| line.split(' ').next().unwrap()).collect();

@@ -2,6 +2,7 @@
 
 mod any;
 mod attach;
+mod attach_pod;
 mod commit;
 mod cp;
 mod cp_hostile;
