@@ -150,7 +150,7 @@ mod tests {
     fn a_line_is_read_as_urfave_reads_it() {
         for (line, expected) in [
             ("crictl exec", "crictl exec"),
-            ("crictl x -it ID sh -c x", "crictl exec --tty --interactive -- ID sh -c x"),
+            ("crictl x -it ID sh -c x", "crictl exec --interactive --tty -- ID sh -c x"),
             ("crictl -t 5s exec -tty --name=a ID", "crictl --timeout=5s exec --tty --name=a -- ID"),
             ("crictl exec -tn a ID", "crictl exec --tty --name=a -- ID"),
             ("crictl exec --nick a -i=false ID -i", "crictl exec --name=a -- ID -i"),

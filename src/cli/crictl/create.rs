@@ -12,7 +12,7 @@ use super::settings::read_text;
 use super::start;
 use crate::cri::json::{from_value, schema};
 use crate::cri::{Client, api};
-use crate::engine::container::random_id;
+use crate::engine::pod::lifecycle::uuid;
 use crate::error::{Error, Result};
 use crate::output::ui::Ui;
 
@@ -289,13 +289,6 @@ pub(super) fn pod_config(path: &Path, session: &mut Session<'_, '_>) -> Result<a
     Ok(config)
 }
 
-/// A new random id in the form of a uuid.
-fn uuid() -> Result<String> {
-    let id = random_id()?;
-    let part = |from: usize, to: usize| id.get(from..to).unwrap_or_default().to_owned();
-    Ok(format!("{}-{}-4{}-a{}-{}", part(0, 8), part(8, 12), part(13, 16), part(17, 20), part(20, 32)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,12 +304,5 @@ mod tests {
             assert_eq!(pulls(no, with, configured).unwrap(), pulled);
         }
         assert_eq!(pulls(true, true, true).unwrap_err().message, "conflict: no-pull and with-pull are both set");
-    }
-
-    #[test]
-    fn an_id_is_a_uuid() {
-        let id = uuid().unwrap();
-        let lengths: Vec<usize> = id.split('-').map(str::len).collect();
-        assert_eq!(lengths, [8, 4, 4, 4, 12]);
     }
 }

@@ -43,6 +43,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 
 use self::log::Log;
+pub(in crate::cli) use self::port_forward::serve;
 use self::session::{Done, Session};
 use self::settings::Settings;
 use self::tree::{Cli, Verb};

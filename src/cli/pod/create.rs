@@ -1,18 +1,18 @@
-//! `pod create`: make a container in a pod.
+//! `pod create`: make a pod whose containers are not started.
 
+use super::parts::{self, Parts};
 use crate::cli::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Flags of `pod create`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wharfie pod create --name web busybox httpd -f\n  wharfie pod create -f pod.yaml")]
 pub struct Args {
-    /// Pods by name, namespace/name or id
-    #[arg(required = true, value_name = "POD")]
-    pods: Vec<String>,
+    #[command(flatten)]
+    parts: Parts,
 }
 
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
-    let _ = (args.pods, cx);
-    Err(Error::failed("`pod create` comes in a later version"))
+    parts::run(args.parts, false, cx).await
 }

@@ -5,6 +5,7 @@ mod exec;
 mod inspect;
 mod logs;
 mod ls;
+mod parts;
 mod port_forward;
 mod remove;
 mod run;
@@ -37,10 +38,10 @@ pub enum Verb {
     /// Remove one or more pods
     Rm(remove::Args),
     /// Make a pod and start it
-    Run(run::Args),
-    /// Make a container in a pod
-    Create(create::Args),
-    /// Start containers of a pod
+    Run(Box<run::Args>),
+    /// Make a pod whose containers are not started
+    Create(Box<create::Args>),
+    /// Start the containers of one or more pods
     Start(start::Args),
     /// Forward ports of this machine into a pod
     PortForward(port_forward::Args),
@@ -59,8 +60,8 @@ pub async fn run(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Top(args) => top::run(args, cx).await,
         Verb::Stop(args) => stop::run(args, cx).await,
         Verb::Rm(args) => remove::run(args, cx).await,
-        Verb::Run(args) => run::run(args, cx).await,
-        Verb::Create(args) => create::run(args, cx).await,
+        Verb::Run(args) => run::run(*args, cx).await,
+        Verb::Create(args) => create::run(*args, cx).await,
         Verb::Start(args) => start::run(args, cx).await,
         Verb::PortForward(args) => port_forward::run(args, cx).await,
         Verb::Unknown(words) => Err(unknown(cx, &words)),

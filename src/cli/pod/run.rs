@@ -1,18 +1,18 @@
 //! `pod run`: make a pod and start it.
 
+use super::parts::{self, Parts};
 use crate::cli::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Flags of `pod run`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  wharfie pod run --name web busybox httpd -f\n  wharfie pod run -f pod.yaml")]
 pub struct Args {
-    /// Pods by name, namespace/name or id
-    #[arg(required = true, value_name = "POD")]
-    pods: Vec<String>,
+    #[command(flatten)]
+    parts: Parts,
 }
 
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
-    let _ = (args.pods, cx);
-    Err(Error::failed("`pod run` comes in a later version"))
+    parts::run(args.parts, true, cx).await
 }
