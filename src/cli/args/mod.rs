@@ -21,9 +21,9 @@ pub mod ports;
 pub mod process;
 pub mod resources;
 pub mod security;
-pub mod urfave;
 #[cfg(test)]
 mod tests;
+pub mod urfave;
 
 use std::path::Path;
 

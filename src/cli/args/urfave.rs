@@ -130,16 +130,14 @@ mod tests {
     fn tree() -> Command {
         let switch =
             |name: &'static str, letter| Arg::new(name).long(name).short(letter).action(ArgAction::SetTrue);
-        Command::new("crictl")
-            .arg(Arg::new("timeout").long("timeout").short('t'))
-            .subcommand(
-                Command::new("exec")
-                    .visible_alias("x")
-                    .arg(switch("tty", 't'))
-                    .arg(switch("interactive", 'i'))
-                    .arg(Arg::new("name").long("name").alias("nick").short('n'))
-                    .arg(Arg::new("rest").num_args(0..)),
-            )
+        Command::new("crictl").arg(Arg::new("timeout").long("timeout").short('t')).subcommand(
+            Command::new("exec")
+                .visible_alias("x")
+                .arg(switch("tty", 't'))
+                .arg(switch("interactive", 'i'))
+                .arg(Arg::new("name").long("name").alias("nick").short('n'))
+                .arg(Arg::new("rest").num_args(0..)),
+        )
     }
 
     fn read(line: &str) -> Line {

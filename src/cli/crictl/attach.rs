@@ -12,7 +12,9 @@ use crate::sys::terminal::is_terminal;
 
 /// Flags of `crictl attach`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie cri attach -it 87d3992f84f74     (leave it running with ctrl-p ctrl-q)")]
+#[command(
+    after_help = "Examples:\n  wharfie cri attach -it 87d3992f84f74     (leave it running with ctrl-p ctrl-q)"
+)]
 pub(super) struct Args {
     /// Keep STDIN open
     #[arg(short = 'i', long)]

@@ -8,7 +8,9 @@ use crate::error::{Error, Result};
 
 /// Flags of `crictl completion`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  source <(wharfie cri completion bash)\n  wharfie cri completion fish | source")]
+#[command(
+    after_help = "Examples:\n  source <(wharfie cri completion bash)\n  wharfie cri completion fish | source"
+)]
 pub(super) struct Args {
     /// The shell: bash, zsh or fish
     #[arg(value_name = "SHELL")]
@@ -77,6 +79,8 @@ fn fish() -> String {
             format!("complete -c crictl -n __fish_use_subcommand -f -a '{name}' -d '{}'", quoted(about))
         })
         .collect();
-    lines.extend(flags().iter().map(|flag| format!("complete -c crictl -l {}", flag.trim_start_matches("--"))));
+    lines.extend(
+        flags().iter().map(|flag| format!("complete -c crictl -l {}", flag.trim_start_matches("--"))),
+    );
     lines.join("\n")
 }

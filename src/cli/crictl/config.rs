@@ -9,8 +9,10 @@ use crate::output::notation::quote;
 
 /// Flags of `crictl config`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie cri config --set timeout=10\n  wharfie cri config --get runtime-endpoint\n\n\
-    Options: runtime-endpoint, image-endpoint, timeout (seconds), debug, pull-image-on-create, disable-pull-on-run")]
+#[command(
+    after_help = "Examples:\n  wharfie cri config --set timeout=10\n  wharfie cri config --get runtime-endpoint\n\n\
+    Options: runtime-endpoint, image-endpoint, timeout (seconds), debug, pull-image-on-create, disable-pull-on-run"
+)]
 pub(super) struct Args {
     /// Show the option value
     #[arg(long, value_name = "OPTION")]
@@ -63,14 +65,10 @@ pub(super) fn run(args: &Args, session: &mut Session<'_, '_>) -> Result<Done> {
     }
     let Some(key) = args.rest.first().filter(|key| !key.is_empty()) else { return Ok(Done::Help) };
     let value = args.rest.get(1).map_or("", String::as_str);
-    let message = format!(
-        "No --get, --set or --list provided, setting key {} to value {}",
-        quote(key),
-        quote(value)
-    );
+    let message =
+        format!("No --get, --set or --list provided, setting key {} to value {}", quote(key), quote(value));
     session.say(Level::Info, &message)?;
-    file.set(key, value)
-        .map_err(|error| error.context(format!("set {} to {}", quote(key), quote(value))))?;
+    file.set(key, value).map_err(|error| error.context(format!("set {} to {}", quote(key), quote(value))))?;
     file.write(&path)?;
     Ok(Done::Well)
 }

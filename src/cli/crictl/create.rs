@@ -41,7 +41,9 @@ pub(super) struct CreateArgs {
 
 /// Flags of `crictl run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie cri run container.json pod.json\n  wharfie cri run jsonschema --pod")]
+#[command(
+    after_help = "Examples:\n  wharfie cri run container.json pod.json\n  wharfie cri run jsonschema --pod"
+)]
 pub(super) struct RunArgs {
     /// How long creating may take
     #[arg(short = 'T', long, value_name = "DURATION")]
@@ -303,6 +305,9 @@ mod tests {
         ] {
             assert_eq!(pulls(no, with, configured).unwrap(), pulled);
         }
-        assert_eq!(pulls(true, true, true).unwrap_err().message, "conflict: no-pull and with-pull are both set");
+        assert_eq!(
+            pulls(true, true, true).unwrap_err().message,
+            "conflict: no-pull and with-pull are both set"
+        );
     }
 }

@@ -17,8 +17,10 @@ use crate::sys::terminal::is_terminal;
 
 /// Flags of `crictl exec`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie cri exec -it 87d3992f84f74 sh\n  wharfie cri exec --name '^app' -s id\n\n\
-    Without a CONTAINER-ID where one of --image, --label, --last, --latest, --name, --pod, --state is given.")]
+#[command(
+    after_help = "Examples:\n  wharfie cri exec -it 87d3992f84f74 sh\n  wharfie cri exec --name '^app' -s id\n\n\
+    Without a CONTAINER-ID where one of --image, --label, --last, --latest, --name, --pod, --state is given."
+)]
 pub(super) struct Args {
     /// Ignore errors during command execution
     #[arg(short = 'e', long)]
@@ -78,7 +80,8 @@ pub(super) async fn run(args: Args, session: &mut Session<'_, '_>) -> Result<Don
     }
     args.tls.check()?;
     if args.ignore_errors && !args.quiet {
-        let message = "The `--ignore-errors` option has been set all errors returned by the command will be ignored.";
+        let message =
+            "The `--ignore-errors` option has been set all errors returned by the command will be ignored.";
         session.say(Level::Warning, message)?;
     }
     let is_filtered = args.name.is_some()
@@ -146,12 +149,7 @@ async fn selected(args: &Args, session: &mut Session<'_, '_>) -> Result<Vec<Stri
     Ok(found.into_iter().map(|container| container.id).collect())
 }
 
-async fn synchronous(
-    args: &Args,
-    id: &str,
-    command: &[String],
-    session: &mut Session<'_, '_>,
-) -> Result<()> {
+async fn synchronous(args: &Args, id: &str, command: &[String], session: &mut Session<'_, '_>) -> Result<()> {
     let runtime = session.runtime().await?;
     let answer = ask(&runtime, args.timeout, id, command).await?;
     session.cx.ui.write(&answer.stdout)?;
@@ -164,8 +162,8 @@ async fn synchronous(
 async fn ask(runtime: &Client, timeout: i64, id: &str, command: &[String]) -> Result<api::ExecSyncResponse> {
     let seconds = u64::try_from(timeout).ok().filter(|seconds| *seconds > 0);
     // Without a limit the command may take as long as it likes.
-    let patience =
-        seconds.map(|seconds| runtime.deadline().unwrap_or_default() + std::time::Duration::from_secs(seconds));
+    let patience = seconds
+        .map(|seconds| runtime.deadline().unwrap_or_default() + std::time::Duration::from_secs(seconds));
     let request =
         api::ExecSyncRequest { container_id: id.to_owned(), cmd: command.to_vec(), timeout: timeout.max(0) };
     let lead = format!("execing command in container {id} synchronously");
@@ -220,13 +218,10 @@ async fn attached(args: &Args, id: &str, command: &[String], session: &mut Sessi
     }
     let engine = session.cx.engine().await?;
     let container = find(&engine, id).await.map_err(|error| missing(id, error))?;
-    let request = ExecRequest {
-        args: command.to_vec(),
-        tty: args.tty,
-        interactive: args.interactive,
-        ..request()
-    };
-    let (process, streams) = exec(&engine, &container, &request).await.map_err(|error| not_run(&container, error))?;
+    let request =
+        ExecRequest { args: command.to_vec(), tty: args.tty, interactive: args.interactive, ..request() };
+    let (process, streams) =
+        exec(&engine, &container, &request).await.map_err(|error| not_run(&container, error))?;
     process.start().await.map_err(|error| not_run(&container, error))?;
     let mut remote = Executed::new(&process, streams);
     let detach = keys::detach_keys(DETACH).unwrap_or_default();

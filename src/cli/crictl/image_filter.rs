@@ -56,9 +56,9 @@ fn until(wanted: &str, images: Vec<Image>) -> Vec<Image> {
     for image in images {
         let (name, _) = digest(&image.repo_digests);
         let is_it = match (colon, at) {
-            (true, false) => {
-                tags(&image.repo_tags, &name).first().is_some_and(|(name, tag)| format!("{name}:{tag}") == wanted)
-            }
+            (true, false) => tags(&image.repo_tags, &name)
+                .first()
+                .is_some_and(|(name, tag)| format!("{name}:{tag}") == wanted),
             (false, false) => image.id.starts_with(wanted),
             (true, true) => match image.repo_digests.first() {
                 Some(digest) => digest.starts_with(wanted),

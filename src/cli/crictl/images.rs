@@ -44,8 +44,7 @@ pub(super) async fn run(args: Args, session: &mut Session<'_, '_>) -> Result<Don
     }
     let images = session.images().await?;
     let name = args.rest.first().map_or("", String::as_str);
-    let found =
-        list(&images, name, &args.filter).await.map_err(|error| error.context("listing images"))?;
+    let found = list(&images, name, &args.filter).await.map_err(|error| error.context("listing images"))?;
     write(&args, found, session.cx.ui)?;
     Ok(Done::Well)
 }

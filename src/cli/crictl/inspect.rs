@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
+use super::log::Level;
 use super::output::{self, Status, go_map, names, statuses};
 use super::select::{self, Select};
 use super::session::{Answer, Done, Session};
-use super::log::Level;
 use super::when;
 use crate::cri::{Client, api, json::to_value};
 use crate::error::Result;
@@ -72,7 +72,9 @@ pub(super) struct ContainerArgs {
 
 /// Flags of `crictl inspectp`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie cri inspectp --name web\n  wharfie cri inspectp -q 1f73f2d81bf98")]
+#[command(
+    after_help = "Examples:\n  wharfie cri inspectp --name web\n  wharfie cri inspectp -q 1f73f2d81bf98"
+)]
 pub(super) struct PodArgs {
     /// Filter by key=value label
     #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',')]

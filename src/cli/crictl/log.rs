@@ -65,7 +65,8 @@ fn on_terminal(level: Level, message: &str, seconds: u64, color: bool) -> String
         Level::Fatal => ("FATA", 31),
     };
     // The words of others must not move the terminal.
-    let message: String = message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let message: String =
+        message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
     if color {
         format!("\u{1b}[{number}m{name}\u{1b}[0m[{seconds:04}] {message:<44} ")
     } else {
@@ -84,8 +85,9 @@ fn in_file(level: Level, message: &str, now: Timestamp, zone: &TimeZone) -> Stri
     let zoned = now.to_zoned(zone.clone());
     let offset = if zoned.offset().is_zero() { "Z".to_owned() } else { zoned.strftime("%:z").to_string() };
     let time = format!("{}{offset}", zoned.strftime("%Y-%m-%dT%H:%M:%S"));
-    let is_plain =
-        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_' | '/' | '@' | '^' | '+');
+    let is_plain = |letter: char| {
+        letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.' | '_' | '/' | '@' | '^' | '+')
+    };
     let message = if message.chars().all(is_plain) { message.to_owned() } else { quote(message) };
     format!("time={} level={name} msg={message}", quote(&time))
 }

@@ -22,7 +22,9 @@ use crate::store::Watch;
 
 /// Flags of `crictl logs`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie cri logs 87d3992f84f74\n  wharfie cri logs -f --tail 20 87d3992f84f74")]
+#[command(
+    after_help = "Examples:\n  wharfie cri logs 87d3992f84f74\n  wharfie cri logs -f --tail 20 87d3992f84f74"
+)]
 pub(super) struct Args {
     /// Follow log output
     #[arg(short, long)]
@@ -166,7 +168,10 @@ async fn has_ended(runtime: &Client, id: &str) -> bool {
 fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|cause| {
         let why = reason(&cause);
-        Error::failed(format!("failed to try resolving symlinks in path {}: open: {why}", quote(&path.display().to_string())))
+        Error::failed(format!(
+            "failed to try resolving symlinks in path {}: open: {why}",
+            quote(&path.display().to_string())
+        ))
     })
 }
 
@@ -199,7 +204,8 @@ fn seek_tail(file: &mut File, lines: i64, path: &Path) -> Result<()> {
             }
             found += 1;
             if found >= lines.max(1) {
-                let position = if lines == 0 { SeekFrom::End(0) } else { SeekFrom::Start(start + at as u64 + 1) };
+                let position =
+                    if lines == 0 { SeekFrom::End(0) } else { SeekFrom::Start(start + at as u64 + 1) };
                 file.seek(position).map_err(failed)?;
                 return Ok(());
             }
@@ -247,9 +253,8 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     fn add(&mut self, entry: &Entry<'_>, ui: &mut Ui) -> Result<()> {
-        let is_old = self
-            .since
-            .is_some_and(|since| entry.time.parse::<Timestamp>().is_ok_and(|time| time < since));
+        let is_old =
+            self.since.is_some_and(|since| entry.time.parse::<Timestamp>().is_ok_and(|time| time < since));
         let other = if entry.is_error { "stdout" } else { "stderr" };
         if is_old || self.stream == other {
             return Ok(());
@@ -300,7 +305,11 @@ mod tests {
 
     /// What `logs` prints of [`LOG`].
     fn printed(tail: i64, change: impl Fn(&mut Printer<'_>)) -> (String, String) {
-        let path = std::env::temp_dir().join(format!("crictl-log-{}-{:?}", std::process::id(), std::thread::current().id()));
+        let path = std::env::temp_dir().join(format!(
+            "crictl-log-{}-{:?}",
+            std::process::id(),
+            std::thread::current().id()
+        ));
         std::fs::write(&path, LOG).unwrap();
         let mut printer = Printer {
             timestamps: false,
@@ -339,9 +348,13 @@ mod tests {
 
     #[test]
     fn the_last_lines_are_found_from_the_end() {
-        for (tail, out, err) in
-            [(0, "", ""), (1, "end\n", ""), (3, "end\n", "oops\n"), (4, "lf\nend\n", "oops\n"), (99, "half\nend\n", "oops\n")]
-        {
+        for (tail, out, err) in [
+            (0, "", ""),
+            (1, "end\n", ""),
+            (3, "end\n", "oops\n"),
+            (4, "lf\nend\n", "oops\n"),
+            (99, "half\nend\n", "oops\n"),
+        ] {
             assert_eq!(printed(tail, |_| ()), (out.to_owned(), err.to_owned()), "{tail}");
         }
     }

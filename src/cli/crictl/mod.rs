@@ -57,7 +57,10 @@ use crate::output::ui::Ui;
 
 /// Arguments of `wharfie cri`.
 #[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true, after_help = "Examples:\n  wharfie cri pods\n  wharfie cri ps -a -o json")]
+#[command(
+    disable_help_flag = true,
+    after_help = "Examples:\n  wharfie cri pods\n  wharfie cri ps -a -o json"
+)]
 pub struct Args {
     /// What crictl would be called with
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARG")]

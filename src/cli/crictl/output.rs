@@ -98,7 +98,9 @@ fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for letter in json.chars() {
         match letter {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(letter))),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(letter)))
+            }
             letter => out.push(letter),
         }
     }
@@ -155,7 +157,9 @@ pub(super) fn names(
 pub(super) fn container_state(status: ContainerStatus) -> &'static str {
     match status {
         ContainerStatus::Created => "CONTAINER_CREATED",
-        ContainerStatus::Running | ContainerStatus::Paused | ContainerStatus::Restarting => "CONTAINER_RUNNING",
+        ContainerStatus::Running | ContainerStatus::Paused | ContainerStatus::Restarting => {
+            "CONTAINER_RUNNING"
+        }
         ContainerStatus::Unknown => "CONTAINER_UNKNOWN",
         _ => "CONTAINER_EXITED",
     }
@@ -213,7 +217,8 @@ mod tests {
     #[test]
     fn columns_are_crictls() {
         let (mut ui, captured) = Ui::captured();
-        table(&mut ui, &[vec!["POD ID".into(), "NAME".into()], vec!["0123456789012".into(), "a\tb".into()]]).unwrap();
+        table(&mut ui, &[vec!["POD ID".into(), "NAME".into()], vec!["0123456789012".into(), "a\tb".into()]])
+            .unwrap();
         ui.flush().unwrap();
         assert_eq!(captured.out(), "POD ID              NAME\n0123456789012       a b\n");
     }

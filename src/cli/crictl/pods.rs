@@ -11,7 +11,9 @@ use crate::output::ui::Ui;
 
 /// Flags of `crictl pods`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie cri pods\n  wharfie cri pods --namespace kube-system -s ready -q")]
+#[command(
+    after_help = "Examples:\n  wharfie cri pods\n  wharfie cri pods --namespace kube-system -s ready -q"
+)]
 pub(super) struct Args {
     /// Filter by pod id
     #[arg(long, value_name = "ID")]

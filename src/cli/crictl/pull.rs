@@ -106,9 +106,8 @@ impl Credentials {
 
 /// Go's duration; None for nothing and less.
 pub(super) fn duration(text: &str, flag: &str) -> Result<Option<Duration>> {
-    let nanoseconds = parse_duration(text).map_err(|_| {
-        Error::failed(format!("invalid value {} for flag -{flag}: parse error", quote(text)))
-    })?;
+    let nanoseconds = parse_duration(text)
+        .map_err(|_| Error::failed(format!("invalid value {} for flag -{flag}: parse error", quote(text))))?;
     Ok(u64::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds > 0).map(Duration::from_nanos))
 }
 
@@ -128,11 +127,8 @@ pub(super) async fn pull(images: &Client, image: &str, how: &Pull) -> Result<Str
         annotations: how.annotations.clone(),
         ..Default::default()
     };
-    let request = api::PullImageRequest {
-        image: Some(spec),
-        auth: how.auth.clone(),
-        sandbox_config: how.pod.clone(),
-    };
+    let request =
+        api::PullImageRequest { image: Some(spec), auth: how.auth.clone(), sandbox_config: how.pod.clone() };
     Ok(images.within(how.timeout).pull_image(request).await.during("")?.image_ref)
 }
 

@@ -164,9 +164,13 @@ mod tests {
     #[test]
     fn the_newest_ones() {
         let select = |latest, last| Select { latest, last, ..Select::default() };
-        for (select, found, count) in
-            [(select(false, 0), 5, 5), (select(true, 0), 5, 1), (select(true, 3), 5, 3), (select(false, 9), 5, 5), (select(true, 0), 0, 0)]
-        {
+        for (select, found, count) in [
+            (select(false, 0), 5, 5),
+            (select(true, 0), 5, 1),
+            (select(true, 3), 5, 3),
+            (select(false, 9), 5, 5),
+            (select(true, 0), 0, 0),
+        ] {
             assert_eq!(select.count(found), count);
         }
         assert!(pattern(Some("(")).unwrap_err().message.starts_with("invalid regular expression \"(\""));

@@ -46,7 +46,10 @@ impl Session<'_, '_> {
         let (client, name) = self.connect(endpoint.as_deref(), "runtime").await?;
         // crictl asks this first, so that what is no runtime is told apart from a call that fails.
         let client = client.within(Some(deadline));
-        client.version(api::VersionRequest::default()).await.map_err(|error| unfit("runtime", &name, &error))?;
+        client
+            .version(api::VersionRequest::default())
+            .await
+            .map_err(|error| unfit("runtime", &name, &error))?;
         Ok(client)
     }
 
@@ -65,7 +68,8 @@ impl Session<'_, '_> {
 
     /// Sets the engine's socket and namespace to where CRI keeps its records.
     pub(super) fn adopt(&mut self) -> Result<()> {
-        let mut config = Config { namespace: pod::NAMESPACE.into(), namespace_given: true, ..(*self.cx.config).clone() };
+        let mut config =
+            Config { namespace: pod::NAMESPACE.into(), namespace_given: true, ..(*self.cx.config).clone() };
         if let Some(endpoint) = &self.settings.runtime_endpoint {
             config.addresses = vec![socket(endpoint)?];
             config.address_given = true;

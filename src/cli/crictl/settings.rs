@@ -46,7 +46,9 @@ impl File {
             Err(error) if error.kind == Kind::NotFound => return Ok(None),
             Err(error) => return Err(error.context("load config file")),
         };
-        Self::parse(&String::from_utf8_lossy(&bytes)).map(Some).map_err(|error| error.context("load config file"))
+        Self::parse(&String::from_utf8_lossy(&bytes))
+            .map(Some)
+            .map_err(|error| error.context("load config file"))
     }
 
     pub(super) fn parse(text: &str) -> Result<Self> {
@@ -68,9 +70,8 @@ impl File {
             if !KEYS.contains(&key.as_str()) {
                 return Err(Error::failed(format!("Config option '{key}' is not valid")));
             }
-            file.assign(key, &value).map_err(|cause| {
-                Error::failed(format!("parsing config option '{key}': {cause}"))
-            })?;
+            file.assign(key, &value)
+                .map_err(|cause| Error::failed(format!("parsing config option '{key}': {cause}")))?;
         }
         Ok(file)
     }
@@ -128,7 +129,9 @@ impl File {
         let mut lines = self.lines.clone();
         for key in KEYS {
             let value = match (key, self.get(key).unwrap_or_default()) {
-                ("runtime-endpoint" | "image-endpoint", text) if text.is_empty() || text.contains(['#', '"', '\'']) => {
+                ("runtime-endpoint" | "image-endpoint", text)
+                    if text.is_empty() || text.contains(['#', '"', '\'']) =>
+                {
                     quote(&text)
                 }
                 (_, text) => text,
@@ -193,7 +196,10 @@ impl Settings {
                 let nanoseconds = parse_duration(text).map_err(|_| {
                     Error::failed(format!("invalid value {} for flag -timeout: parse error", quote(text)))
                 })?;
-                u64::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds > 0).map(Duration::from_nanos)
+                u64::try_from(nanoseconds)
+                    .ok()
+                    .filter(|nanoseconds| *nanoseconds > 0)
+                    .map(Duration::from_nanos)
             }
             None => u64::try_from(file.timeout).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs),
         };
@@ -280,7 +286,8 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("crictl-settings-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let file = directory.join("crictl.yaml");
-        std::fs::write(&file, "runtime-endpoint: unix:///file\nimage-endpoint: unix:///file\ntimeout: 7\n").unwrap();
+        std::fs::write(&file, "runtime-endpoint: unix:///file\nimage-endpoint: unix:///file\ntimeout: 7\n")
+            .unwrap();
         let environment = Environment::of(&[
             ("CRI_CONFIG_FILE", file.to_str().unwrap()),
             ("CONTAINER_RUNTIME_ENDPOINT", "unix:///environment"),
@@ -298,7 +305,9 @@ mod tests {
         assert_eq!(settings.runtime_endpoint.as_deref(), Some("unix:///flag"));
         assert_eq!(settings.timeout, Duration::from_millis(300));
         let globals = Globals { config: Some(directory.join("none")), ..Globals::default() };
-        assert!(Settings::settle(&globals, &environment).unwrap_err().message.contains("load config file: stat"));
+        assert!(
+            Settings::settle(&globals, &environment).unwrap_err().message.contains("load config file: stat")
+        );
         std::fs::remove_dir_all(&directory).unwrap();
     }
 

@@ -8,7 +8,9 @@ use crate::output::ui::Ui;
 
 /// Flags of `crictl start`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie cri start 87d3992f84f74\n  wharfie cri start 87d3992f84f74 3e025dd50a72d")]
+#[command(
+    after_help = "Examples:\n  wharfie cri start 87d3992f84f74\n  wharfie cri start 87d3992f84f74 3e025dd50a72d"
+)]
 pub(super) struct Args {
     /// Containers by id
     #[arg(value_name = "CONTAINER-ID")]
@@ -29,9 +31,6 @@ pub(super) async fn run(args: Args, session: &mut Session<'_, '_>) -> Result<Don
 /// Starts a container and prints its id.
 pub(super) async fn start(runtime: &Client, id: &str, ui: &mut Ui) -> Result<()> {
     let request = api::StartContainerRequest { container_id: id.to_owned() };
-    runtime
-        .start_container(request)
-        .await
-        .during(&format!("starting the container {}", quote(id)))?;
+    runtime.start_container(request).await.during(&format!("starting the container {}", quote(id)))?;
     ui.line(id)
 }

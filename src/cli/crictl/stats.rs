@@ -81,12 +81,7 @@ fn id(stats: &api::ContainerStats) -> String {
     stats.attributes.as_ref().map(|attributes| attributes.id.clone()).unwrap_or_default()
 }
 
-async fn show(
-    args: &Args,
-    filter: &api::ContainerStatsFilter,
-    runtime: &Client,
-    ui: &mut Ui,
-) -> Result<()> {
+async fn show(args: &Args, filter: &api::ContainerStatsFilter, runtime: &Client, ui: &mut Ui) -> Result<()> {
     let stats = list(runtime, filter).await?;
     match args.output.as_deref() {
         Some("json") => return output::json(ui, &to_value(&api::ListContainerStatsResponse { stats })),
@@ -98,9 +93,8 @@ async fn show(
     let before: HashMap<String, api::ContainerStats> =
         stats.into_iter().map(|stats| (id(&stats), stats)).collect();
     tokio::time::sleep(Duration::from_secs(args.seconds)).await;
-    let mut rows = vec![
-        ["CONTAINER", "NAME", "CPU %", "MEM", "DISK", "INODES", "SWAP"].map(str::to_owned).to_vec(),
-    ];
+    let mut rows =
+        vec![["CONTAINER", "NAME", "CPU %", "MEM", "DISK", "INODES", "SWAP"].map(str::to_owned).to_vec()];
     for stats in list(runtime, filter).await? {
         // What came meanwhile has no earlier sample.
         let Some(before) = before.get(&id(&stats)) else { continue };

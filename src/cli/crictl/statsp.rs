@@ -67,12 +67,7 @@ fn id(stats: &api::PodSandboxStats) -> String {
     stats.attributes.as_ref().map(|attributes| attributes.id.clone()).unwrap_or_default()
 }
 
-async fn show(
-    args: &Args,
-    filter: &api::PodSandboxStatsFilter,
-    runtime: &Client,
-    ui: &mut Ui,
-) -> Result<()> {
+async fn show(args: &Args, filter: &api::PodSandboxStatsFilter, runtime: &Client, ui: &mut Ui) -> Result<()> {
     let stats = list(runtime, filter).await?;
     match args.output.as_deref() {
         Some("json") => return output::json(ui, &to_value(&api::ListPodSandboxStatsResponse { stats })),

@@ -26,7 +26,9 @@ pub(super) struct Args {
 
 /// Flags of `crictl stopp`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie cri stopp 1f73f2d81bf98\n  wharfie cri stopp 1f73f2d81bf98 7f5c8b4a0e9d1")]
+#[command(
+    after_help = "Examples:\n  wharfie cri stopp 1f73f2d81bf98\n  wharfie cri stopp 1f73f2d81bf98 7f5c8b4a0e9d1"
+)]
 pub(super) struct PodArgs {
     /// Pods by id
     #[arg(value_name = "POD-ID")]
@@ -66,9 +68,9 @@ pub(super) async fn run(args: Args, session: &mut Session<'_, '_>) -> Result<Don
 /// Ends a container, gently for `timeout` seconds, and prints its id.
 pub(super) async fn stop(runtime: &Client, id: &str, timeout: i64, ui: &mut Ui) -> Result<()> {
     // The call takes as long as the container may.
-    let patience = runtime.deadline().map(|deadline| {
-        deadline + Duration::from_secs(u64::try_from(timeout).unwrap_or_default())
-    });
+    let patience = runtime
+        .deadline()
+        .map(|deadline| deadline + Duration::from_secs(u64::try_from(timeout).unwrap_or_default()));
     let request = api::StopContainerRequest { container_id: id.to_owned(), timeout };
     runtime
         .within(patience)

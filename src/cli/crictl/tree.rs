@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::{
-    attach, checkpoint, completion, config, create, events, exec, images, info, inspect, inspecti, logs, metrics,
-    pods, port_forward, ps, pull, remove, rmi, start, stats, statsp, stop, update,
+    attach, checkpoint, completion, config, create, events, exec, images, info, inspect, inspecti, logs,
+    metrics, pods, port_forward, ps, pull, remove, rmi, start, stats, statsp, stop, update,
 };
 
 /// Client for CRI

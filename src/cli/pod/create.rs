@@ -6,7 +6,9 @@ use crate::error::Result;
 
 /// Flags of `pod create`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie pod create --name web busybox httpd -f\n  wharfie pod create -f pod.yaml")]
+#[command(
+    after_help = "Examples:\n  wharfie pod create --name web busybox httpd -f\n  wharfie pod create -f pod.yaml"
+)]
 pub struct Args {
     #[command(flatten)]
     parts: Parts,

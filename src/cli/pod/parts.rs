@@ -163,7 +163,8 @@ fn base(image: &str) -> String {
 
 fn mount(text: &str) -> Result<Mounted> {
     let wrong = || {
-        Error::usage(format!("invalid volume {text:?}")).hint("write two absolute paths: /srv/data:/data, or /srv/data:/data:ro")
+        Error::usage(format!("invalid volume {text:?}"))
+            .hint("write two absolute paths: /srv/data:/data, or /srv/data:/data:ro")
     };
     let (source, target, read_only) = match text.split(':').collect::<Vec<_>>().as_slice() {
         [source, target] | [source, target, "rw"] => (*source, *target, false),
@@ -177,7 +178,9 @@ fn mount(text: &str) -> Result<Mounted> {
 }
 
 fn port(text: &str) -> Result<PodPort> {
-    let wrong = || Error::usage(format!("invalid port {text:?}")).hint("write HOST:POD, such as 8080:80 or 53:53/udp");
+    let wrong = || {
+        Error::usage(format!("invalid port {text:?}")).hint("write HOST:POD, such as 8080:80 or 53:53/udp")
+    };
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let protocol = match protocol {
         "tcp" => Protocol::Tcp,
@@ -218,7 +221,8 @@ mod tests {
         ] {
             assert_eq!(base(image), name);
         }
-        for (name, expected) in [("web-1", true), ("Web", false), ("-a", false), ("", false), ("a/b", false)] {
+        for (name, expected) in [("web-1", true), ("Web", false), ("-a", false), ("", false), ("a/b", false)]
+        {
             assert_eq!(is_label(name), expected, "{name}");
         }
     }

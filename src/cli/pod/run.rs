@@ -6,7 +6,9 @@ use crate::error::Result;
 
 /// Flags of `pod run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  wharfie pod run --name web busybox httpd -f\n  wharfie pod run -f pod.yaml")]
+#[command(
+    after_help = "Examples:\n  wharfie pod run --name web busybox httpd -f\n  wharfie pod run -f pod.yaml"
+)]
 pub struct Args {
     #[command(flatten)]
     parts: Parts,

@@ -56,11 +56,11 @@ impl Reader<'_> {
     fn integer(self) -> Result<i128, Unreadable> {
         let number = match self.0 {
             Value::Null => Some(0),
-            Value::Number(number) => number
-                .as_i64()
-                .map(i128::from)
-                .or_else(|| number.as_u64().map(i128::from))
-                .or_else(|| number.as_f64().filter(|float| float.fract() == 0.0).map(|float| float as i128)),
+            Value::Number(number) => {
+                number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from)).or_else(|| {
+                    number.as_f64().filter(|float| float.fract() == 0.0).map(|float| float as i128)
+                })
+            }
             Value::String(text) => text.parse().ok(),
             _ => None,
         };
@@ -304,7 +304,11 @@ impl<'de> MapAccess<'de> for Message<'_> {
         };
         seed.deserialize(Reader(named.as_ref().unwrap_or(value))).map_err(|Unreadable(why)| {
             // The innermost field is the one to name.
-            if why.contains(": ") { Unreadable(why) } else { Unreadable(format!("{}.{}: {why}", self.message, self.field)) }
+            if why.contains(": ") {
+                Unreadable(why)
+            } else {
+                Unreadable(format!("{}.{}: {why}", self.message, self.field))
+            }
         })
     }
 }

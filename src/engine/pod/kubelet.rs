@@ -12,8 +12,7 @@ const UID: &str = "io.kubernetes.pod.uid";
 const SOURCE: &str = "kubernetes.io/config.source";
 
 /// Programs that a kubelet is, or is a part of.
-const PROGRAMS: [&str; 7] =
-    ["kubelet", "k3s", "k3s-server", "k3s-agent", "rke2", "kubelite", "k0s"];
+const PROGRAMS: [&str; 7] = ["kubelet", "k3s", "k3s-server", "k3s-agent", "rke2", "kubelite", "k0s"];
 
 /// Whether a kubelet runs on this machine.
 pub fn runs() -> bool {
@@ -66,7 +65,8 @@ mod tests {
             ("/opt/kubelet-exporter", false),
             ("", false),
         ] {
-            let command: Vec<String> = command.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+            let command: Vec<String> =
+                command.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
             assert_eq!(is_kubelet(&command), expected, "{command:?}");
         }
     }

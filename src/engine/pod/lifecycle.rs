@@ -68,9 +68,10 @@ fn told(error: crate::containerd::Error) -> Error {
 /// # Errors
 /// A pod of this name that runs already; an image that is not there; what CRI answered.
 pub async fn make(engine: &Engine, request: &PodRequest, fetch: Fetch, start: bool) -> Result<Made> {
-    let taken = super::list(engine).await?.into_iter().find(|pod| {
-        pod.namespace == request.namespace && pod.name == request.name
-    });
+    let taken = super::list(engine)
+        .await?
+        .into_iter()
+        .find(|pod| pod.namespace == request.namespace && pod.name == request.name);
     if let Some(pod) = taken {
         return Err(Error::conflict(format!("there is a pod {} already", pod.full_name()))
             .hint("choose another --name, or remove it with `wharfie pod rm`"));
@@ -121,8 +122,12 @@ pub async fn make(engine: &Engine, request: &PodRequest, fetch: Fetch, start: bo
         Ok(containers) => Ok(Made { id, containers }),
         Err(error) => {
             // A pod that lacks a container is none; the error that led here is the one to tell.
-            let _ = cri(engine, SLOW).stop_pod_sandbox(api::StopPodSandboxRequest { pod_sandbox_id: id.clone() }).await;
-            let _ = cri(engine, SLOW).remove_pod_sandbox(api::RemovePodSandboxRequest { pod_sandbox_id: id }).await;
+            let _ = cri(engine, SLOW)
+                .stop_pod_sandbox(api::StopPodSandboxRequest { pod_sandbox_id: id.clone() })
+                .await;
+            let _ = cri(engine, SLOW)
+                .remove_pod_sandbox(api::RemovePodSandboxRequest { pod_sandbox_id: id })
+                .await;
             remove_directories(engine, &request.namespace, &request.name, &uid);
             Err(Error::context(error, format!("make pod {}/{}", request.namespace, request.name)))
         }
@@ -152,7 +157,8 @@ async fn start_container(engine: &Engine, id: &str) -> Result<()> {
 
 async fn fetched(cri: &Client, image: &str, fetch: Fetch) -> Result<()> {
     let spec = api::ImageSpec { image: image.to_owned(), ..Default::default() };
-    let status = cri.image_status(api::ImageStatusRequest { image: Some(spec.clone()), verbose: false }).await;
+    let status =
+        cri.image_status(api::ImageStatusRequest { image: Some(spec.clone()), verbose: false }).await;
     let is_here = status.map_err(told)?.image.is_some();
     match fetch {
         Fetch::Missing if is_here => Ok(()),
@@ -171,7 +177,9 @@ async fn fetched(cri: &Client, image: &str, fetch: Fetch) -> Result<()> {
 /// The parent of a pod's control group; empty lets CRI choose, which it can with every driver but systemd's.
 async fn cgroup_parent(cri: &Client) -> String {
     let is_systemd = match cri.runtime_config(api::RuntimeConfigRequest {}).await {
-        Ok(answer) => answer.linux.is_some_and(|linux| linux.cgroup_driver == i32::from(api::CgroupDriver::Systemd)),
+        Ok(answer) => {
+            answer.linux.is_some_and(|linux| linux.cgroup_driver == i32::from(api::CgroupDriver::Systemd))
+        }
         // An older containerd tells its whole configuration instead.
         Err(_) => match cri.status(api::StatusRequest { verbose: true }).await {
             Ok(status) => status.info.get("config").is_some_and(|config| has_systemd_cgroups(config)),
@@ -267,9 +275,10 @@ fn config<T: DeserializeOwned>(raw: &crate::containerd::Container, extension: &s
 pub async fn stop(engine: &Engine, pod: &Pod, grace: u32, force: bool) -> Result<()> {
     kubelet::permit(pod, "stop", force)?;
     let patient = cri(engine, SLOW + Duration::from_secs(u64::from(grace)));
-    let running = pod.containers.iter().filter(|member| {
-        !matches!(member.container.status, Status::Exited | Status::Dead | Status::Created)
-    });
+    let running = pod
+        .containers
+        .iter()
+        .filter(|member| !matches!(member.container.status, Status::Exited | Status::Dead | Status::Created));
     let stops = running.map(|member| {
         let request = api::StopContainerRequest {
             container_id: member.container.id.clone(),

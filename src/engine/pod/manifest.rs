@@ -18,8 +18,9 @@ pub fn parse(manifest: &Value) -> Result<(PodRequest, Vec<String>)> {
     let root = Field { path: String::new(), value: manifest };
     let kind = root.text("kind")?.unwrap_or_default();
     if kind != "Pod" {
-        return Err(Error::failed(format!("a manifest of a Pod is wanted, not of kind {kind:?}"))
-            .hint("a Deployment's pod is below spec.template: give it `kind: Pod`, `metadata` and that `spec`"));
+        return Err(Error::failed(format!("a manifest of a Pod is wanted, not of kind {kind:?}")).hint(
+            "a Deployment's pod is below spec.template: give it `kind: Pod`, `metadata` and that `spec`",
+        ));
     }
     let metadata = root.object("metadata")?;
     let spec = root.object("spec")?;
@@ -106,13 +107,19 @@ fn volumes(spec: &Field<'_>) -> Result<BTreeMap<String, Source>> {
         } else if volume.get("hostPath").is_some() {
             let path = volume.object("hostPath")?.text("path")?.unwrap_or_default();
             if !path.starts_with('/') {
-                return Err(Error::failed(format!("{}.hostPath.path is no absolute path: {path:?}", volume.path)));
+                return Err(Error::failed(format!(
+                    "{}.hostPath.path is no absolute path: {path:?}",
+                    volume.path
+                )));
             }
             Source::Host(path.into())
         } else {
             let kind = volume.keys().into_iter().find(|key| key != "name").unwrap_or_default();
-            return Err(Error::failed(format!("{}.{kind} is not supported: it needs a cluster", volume.path))
-                .hint("hostPath and emptyDir are"));
+            return Err(Error::failed(format!(
+                "{}.{kind} is not supported: it needs a cluster",
+                volume.path
+            ))
+            .hint("hostPath and emptyDir are"));
         };
         volumes.insert(name, source);
     }
@@ -127,8 +134,11 @@ fn container(field: &Field<'_>, volumes: &BTreeMap<String, Source>) -> Result<Co
     let mut env = Vec::new();
     for variable in field.list("env")? {
         if variable.get("valueFrom").is_some() {
-            return Err(Error::failed(format!("{}.valueFrom is not supported: it needs a cluster", variable.path))
-                .hint("write the value itself"));
+            return Err(Error::failed(format!(
+                "{}.valueFrom is not supported: it needs a cluster",
+                variable.path
+            ))
+            .hint("write the value itself"));
         }
         env.push((variable.text("name")?.unwrap_or_default(), variable.text("value")?.unwrap_or_default()));
     }
@@ -149,9 +159,10 @@ fn container(field: &Field<'_>, volumes: &BTreeMap<String, Source>) -> Result<Co
         };
         mounts.push(Mounted {
             source,
-            target: mount.text("mountPath")?.filter(|path| Path::new(path).is_absolute()).ok_or_else(|| {
-                Error::failed(format!("{}.mountPath is no absolute path", mount.path))
-            })?,
+            target: mount
+                .text("mountPath")?
+                .filter(|path| Path::new(path).is_absolute())
+                .ok_or_else(|| Error::failed(format!("{}.mountPath is no absolute path", mount.path)))?,
             read_only: mount.switch("readOnly")?,
         });
     }
@@ -180,7 +191,8 @@ fn ports(container: &Field<'_>) -> Result<Vec<PodPort>> {
     for port in container.list("ports")? {
         let number = |name: &str| {
             let number = port.number(name)?.unwrap_or_default();
-            u16::try_from(number).map_err(|_| Error::failed(format!("{}.{name} is no port: {number}", port.path)))
+            u16::try_from(number)
+                .map_err(|_| Error::failed(format!("{}.{name} is no port: {number}", port.path)))
         };
         let protocol = match port.text("protocol")?.as_deref() {
             None | Some("TCP") => Protocol::Tcp,
@@ -273,7 +285,11 @@ impl<'a> Field<'a> {
 
     fn texts(&self, name: &str) -> Result<BTreeMap<String, String>> {
         let object = self.object(name)?;
-        object.keys().into_iter().map(|key| Ok((key.clone(), object.text(&key)?.unwrap_or_default()))).collect()
+        object
+            .keys()
+            .into_iter()
+            .map(|key| Ok((key.clone(), object.text(&key)?.unwrap_or_default())))
+            .collect()
     }
 
     fn keys(&self) -> Vec<String> {
@@ -289,7 +305,9 @@ impl<'a> Field<'a> {
     fn quantity(&self, name: &str) -> Result<i64> {
         match self.get(name) {
             None => Ok(0),
-            Some(Value::Number(number)) => quantity(&number.to_string()).ok_or_else(|| self.wrong(name, "quantity")),
+            Some(Value::Number(number)) => {
+                quantity(&number.to_string()).ok_or_else(|| self.wrong(name, "quantity"))
+            }
             Some(Value::String(text)) => quantity(text).ok_or_else(|| self.wrong(name, "quantity")),
             Some(_) => Err(self.wrong(name, "quantity")),
         }
@@ -350,7 +368,10 @@ mod tests {
         .unwrap();
         assert_eq!(unheeded, ["spec.restartPolicy", "spec.containers[0].livenessProbe"]);
         assert_eq!((pod.namespace.as_str(), pod.name.as_str(), pod.host_network), ("shop", "web", true));
-        assert_eq!(pod.ports, [PodPort { host: 8080, host_ip: String::new(), container: 80, protocol: Protocol::Udp }]);
+        assert_eq!(
+            pod.ports,
+            [PodPort { host: 8080, host_ip: String::new(), container: 80, protocol: Protocol::Udp }]
+        );
         let app = &pod.containers[0];
         assert_eq!((app.memory, app.millicpus, app.privileged, app.user), (64 << 20, 500, true, Some(7)));
         assert_eq!(app.mounts[0].source, Source::Host("/srv/data/a/b".into()));
@@ -370,14 +391,35 @@ mod tests {
             (json!({"kind": "Deployment"}), "a manifest of a Pod is wanted, not of kind \"Deployment\""),
             (of(json!({})), "spec.containers is missing: a pod has at least one"),
             (of(json!({"containers": [{"name": "a"}]})), "spec.containers[0].image is missing"),
-            (of(json!({"initContainers": [{}]})), "spec.initContainers is not supported: run them before the pod"),
-            (of(json!({"volumes": [{"name": "c", "configMap": {}}]})), "spec.volumes[0].configMap is not supported: it needs a cluster"),
-            (of(json!({"volumes": [{"name": "../x", "emptyDir": {}}]})), "spec.volumes[0].name is no name of a volume: \"../x\""),
-            (one(json!({"env": [{"name": "A", "valueFrom": {}}]})), "spec.containers[0].env[0].valueFrom is not supported: it needs a cluster"),
-            (one(json!({"volumeMounts": [{"name": "v", "mountPath": "/x"}]})), "spec.containers[0].volumeMounts[0]: there is no volume \"v\""),
+            (
+                of(json!({"initContainers": [{}]})),
+                "spec.initContainers is not supported: run them before the pod",
+            ),
+            (
+                of(json!({"volumes": [{"name": "c", "configMap": {}}]})),
+                "spec.volumes[0].configMap is not supported: it needs a cluster",
+            ),
+            (
+                of(json!({"volumes": [{"name": "../x", "emptyDir": {}}]})),
+                "spec.volumes[0].name is no name of a volume: \"../x\"",
+            ),
+            (
+                one(json!({"env": [{"name": "A", "valueFrom": {}}]})),
+                "spec.containers[0].env[0].valueFrom is not supported: it needs a cluster",
+            ),
+            (
+                one(json!({"volumeMounts": [{"name": "v", "mountPath": "/x"}]})),
+                "spec.containers[0].volumeMounts[0]: there is no volume \"v\"",
+            ),
             (one(json!({"command": "sleep"})), "spec.containers[0].command is no list"),
-            (one(json!({"ports": [{"containerPort": 70000}]})), "spec.containers[0].ports[0].containerPort is no port: 70000"),
-            (one(json!({"resources": {"limits": {"memory": "lots"}}})), "spec.containers[0].resources.limits.memory is no quantity"),
+            (
+                one(json!({"ports": [{"containerPort": 70000}]})),
+                "spec.containers[0].ports[0].containerPort is no port: 70000",
+            ),
+            (
+                one(json!({"resources": {"limits": {"memory": "lots"}}})),
+                "spec.containers[0].resources.limits.memory is no quantity",
+            ),
         ] {
             assert_eq!(parse(&manifest).unwrap_err().message, why);
         }
@@ -390,9 +432,14 @@ mod tests {
 
     #[test]
     fn quantities_are_kubernetes() {
-        for (text, thousandths) in
-            [("500m", 500), ("2", 2000), ("1.5", 1500), ("64Mi", 1000 * (64 << 20)), ("1k", 1_000_000), ("0.1", 100)]
-        {
+        for (text, thousandths) in [
+            ("500m", 500),
+            ("2", 2000),
+            ("1.5", 1500),
+            ("64Mi", 1000 * (64 << 20)),
+            ("1k", 1_000_000),
+            ("0.1", 100),
+        ] {
             assert_eq!(quantity(text), Some(thousandths), "{text}");
         }
         for text in ["", "x", "1Q", "1.2.3", "-1"] {

@@ -85,7 +85,8 @@ impl Forward {
             for address in addresses {
                 match TcpListener::bind((*address, local)).await {
                     Ok(listener) => {
-                        let bound = listener.local_addr().map_err(|cause| Error::io("bind", "a port", cause))?;
+                        let bound =
+                            listener.local_addr().map_err(|cause| Error::io("bind", "a port", cause))?;
                         // The second address of a free port has the first one's number.
                         local = bound.port();
                         listeners.push((listener, bound, pair.remote));
@@ -151,7 +152,8 @@ impl Door {
         }
         // Under a runtime in a virtual machine only the path leads there; without one the process does.
         let paths = [pod.network_namespace.clone(), PathBuf::from(format!("/proc/{}/ns/net", pod.pid))];
-        let found = paths.iter().filter(|path| !path.as_os_str().is_empty()).find_map(|path| File::open(path).ok());
+        let found =
+            paths.iter().filter(|path| !path.as_os_str().is_empty()).find_map(|path| File::open(path).ok());
         let namespace = found.ok_or_else(|| {
             Error::failed(format!("cannot enter the network of pod {name}: it has no network namespace"))
         })?;
@@ -197,7 +199,8 @@ mod tests {
 
     #[test]
     fn ports_are_kubectls() {
-        for (text, local, remote) in [("80", 80, 80), ("8080:80", 8080, 80), (":80", 0, 80), ("0:80", 0, 80)] {
+        for (text, local, remote) in [("80", 80, 80), ("8080:80", 8080, 80), (":80", 0, 80), ("0:80", 0, 80)]
+        {
             assert_eq!(parse(text).unwrap(), Ports { local, remote }, "{text}");
         }
         for text in ["", ":", "80:", "x", "1:2:3", "70000", "80:0", "-1"] {

@@ -189,7 +189,8 @@ impl ContainerRequest {
             security.masked_paths = MASKED.map(str::to_owned).to_vec();
             security.readonly_paths = READ_ONLY.map(str::to_owned).to_vec();
         }
-        let mut resources = api::LinuxContainerResources { memory_limit_in_bytes: self.memory, ..Default::default() };
+        let mut resources =
+            api::LinuxContainerResources { memory_limit_in_bytes: self.memory, ..Default::default() };
         if self.millicpus > 0 {
             resources.cpu_period = 100_000;
             resources.cpu_quota = self.millicpus * 100;
@@ -303,7 +304,8 @@ mod tests {
         assert_eq!((resources.cpu_quota, resources.cpu_shares), (50_000, 512));
         assert_eq!(linux.security_context.unwrap().masked_paths.len(), 10);
         let privileged = ContainerRequest { privileged: true, ..request.containers[0].clone() };
-        let context = privileged.config(&request.sandbox("u1", ""), Path::new("/own")).linux.unwrap().security_context;
+        let context =
+            privileged.config(&request.sandbox("u1", ""), Path::new("/own")).linux.unwrap().security_context;
         assert!(context.unwrap().masked_paths.is_empty());
     }
 }
