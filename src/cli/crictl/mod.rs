@@ -95,6 +95,10 @@ async fn run_words(words: Vec<String>, cx: &mut Context<'_>) -> Result<u8> {
     let (path, ran) = match normalize(&Cli::command(), &words) {
         Line::Help(path) => (path, Ok(Done::Help)),
         Line::Wrong(path, why) => (path.clone(), misused(&path, &why, &program, cx)),
+        // `help` is about the command that it names.
+        Line::Words { path, words } if path == ["help"] => {
+            (words.into_iter().skip_while(|word| word != "--").skip(1).collect(), Ok(Done::Help))
+        }
         Line::Words { path, words } => {
             let ran = match parse(&words) {
                 Ok(cli) => dispatch(cli, log, cx).await,

@@ -237,9 +237,15 @@ async fn start_member(
     (id, sandbox): (&str, &api::PodSandboxConfig),
 ) -> Result<()> {
     if *id == pod.id {
-        match member.container.status {
-            Status::Running | Status::Paused => return Ok(()),
-            Status::Created => return start_container(engine, &member.container.id).await,
+        // containerd knows no process of a container that was never started, nor of one that has ended.
+        let request =
+            api::ContainerStatusRequest { container_id: member.container.id.clone(), verbose: false };
+        let status = quick.container_status(request).await.map_err(told)?.status.unwrap_or_default();
+        match api::ContainerState::try_from(status.state) {
+            Ok(api::ContainerState::ContainerRunning) => return Ok(()),
+            Ok(api::ContainerState::ContainerCreated) => {
+                return start_container(engine, &member.container.id).await;
+            }
             _ => {}
         }
     }

@@ -6,6 +6,7 @@ use crate::engine::TestEngine;
 #[test]
 fn crictl_tells_what_is_wrong_as_crictl_does() {
     let engine = TestEngine::new();
+    engine.accept();
     let run = |words: &str| engine.program("crictl", words.split(' ')).run();
     let wrong = run("ps --nope");
     assert!(
@@ -20,6 +21,7 @@ fn crictl_tells_what_is_wrong_as_crictl_does() {
     assert!(run("logs a b").ok().contains("Usage: crictl logs"), "too many arguments show the help");
     assert!(run("--version").ok().starts_with("crictl version "));
     assert!(run("help").ok().contains("port-forward"));
+    assert!(run("help ps").ok().contains("--resolve-image-path"));
     for shell in ["bash", "zsh", "fish"] {
         assert!(run(&format!("completion {shell}")).ok().contains("inspectp"));
     }
@@ -46,6 +48,7 @@ fn crictl_tells_what_is_wrong_as_crictl_does() {
 #[test]
 fn crictl_at_a_terminal_says_how_long_it_took() {
     let engine = TestEngine::new();
+    engine.accept();
     let mut terminal = engine.terminal_of("crictl", ["start"]);
     terminal.expect("FATA");
     terminal.expect("[0000] ID cannot be empty");

@@ -23,10 +23,13 @@ fn call<'a>(engine: &TestEngine, arguments: impl IntoIterator<Item = &'a str>) -
     engine.program("crictl", ["--timeout", "60s"].into_iter().chain(arguments))
 }
 
-/// A containerd with CRI.
+/// A containerd with CRI, and logs of its own: /var/log is the machine's.
 #[track_caller]
 fn engine() -> TestEngine {
-    cri::engine()
+    let engine = cri::engine();
+    engine.sh("mount -t tmpfs logs /var/log");
+    engine.accept();
+    engine
 }
 
 /// What follows `msg=` in a line of logrus, unquoted.

@@ -9,6 +9,8 @@ use crate::engine::TestEngine;
 fn engine() -> TestEngine {
     let engine =
         cri::engine_with("[plugins.\"io.containerd.grpc.v1.cri\".cni]\nbin_dir = \"/usr/lib/cni\"\n");
+    engine.sh("mount -t tmpfs logs /var/log");
+    engine.accept();
     engine.sh(
         "mkdir -p /etc/cni/net.d; cat > /etc/cni/net.d/10-own.conflist <<'END'\n\
          {\"cniVersion\":\"0.4.0\",\"name\":\"own\",\"plugins\":[{\"type\":\"bridge\",\"bridge\":\"own0\",\
