@@ -27,7 +27,6 @@ use std::path::Path;
 
 pub use commands::{Cli, command};
 pub use context::Context;
-use globals::Globals;
 
 use crate::config::environment::Environment;
 use crate::error::{Error, Kind, Result};
@@ -41,10 +40,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
     let environment = Environment::read();
     let mut ui = Ui::stdio(environment.get("NO_COLOR"));
     let program = program(&arguments);
-    let result = match program.as_str() {
-        "crictl" => crictl::main(arguments, environment, &mut ui),
-        _ => run(&program, arguments, environment, &mut ui),
-    };
+    let result = run(&program, arguments, environment, &mut ui);
     let flushed = ui.flush();
     match result.and_then(|code| flushed.map(|()| code)) {
         Ok(code) => code,
@@ -66,6 +62,7 @@ fn run(program: &str, arguments: Vec<OsString>, environment: Environment, ui: &m
         ui.write(&script)?;
         return Ok(0);
     }
+    let arguments = as_subcommand(program, arguments);
     let cli = match commands::parse(program, arguments) {
         Ok(cli) => cli,
         Err(commands::Stop::Help(text)) => {
@@ -92,6 +89,15 @@ fn run(program: &str, arguments: Vec<OsString>, environment: Environment, ui: &m
     // A thread that still waits for input must not hold the program back.
     runtime.shutdown_background();
     result
+}
+
+/// Called as `crictl`, the program is `wharfie cri`.
+fn as_subcommand(program: &str, arguments: Vec<OsString>) -> Vec<OsString> {
+    if program != "crictl" {
+        return arguments;
+    }
+    let words = [program, "cri"].map(OsString::from).into_iter();
+    words.chain(arguments.into_iter().skip(1)).collect()
 }
 
 /// The name that the program was called by, as far as it means something.

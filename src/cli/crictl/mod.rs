@@ -49,11 +49,9 @@ use self::settings::Settings;
 use self::tree::{Cli, Verb};
 use super::args::pflag;
 use super::args::urfave::{Line, normalize};
-use super::{Context, Globals, system};
-use crate::config::environment::Environment;
+use super::{Context, system};
 use crate::error::{Error, Kind, Result};
 use crate::output::notation::quote;
-use crate::output::ui::Ui;
 
 /// Arguments of `wharfie cri`.
 #[derive(Debug, clap::Args)]
@@ -67,24 +65,10 @@ pub struct Args {
     words: Vec<String>,
 }
 
-/// Called as `crictl`: all of the program.
-pub fn main(arguments: Vec<OsString>, environment: Environment, ui: &mut Ui) -> Result<u8> {
-    let words = arguments.into_iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let config = Globals::default().settle(&environment)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|cause| Error::new(Kind::Failed, format!("start: {cause}")))?;
-    let mut context = Context::new("crictl", config, environment, ui);
-    let result = runtime.block_on(run_words(words, &mut context));
-    // A thread that still waits for input must not hold the program back.
-    runtime.shutdown_background();
-    result
-}
-
-/// Run `wharfie cri …`.
+/// Run `wharfie cri …`, or `crictl …`, which comes here as `crictl cri …`.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
-    let words = std::iter::once(format!("{} cri", cx.program)).chain(args.words).collect();
+    let program = if cx.program == "crictl" { "crictl".to_owned() } else { format!("{} cri", cx.program) };
+    let words = std::iter::once(program).chain(args.words).collect();
     run_words(words, cx).await
 }
 

@@ -335,7 +335,10 @@ fn remove_directories(engine: &Engine, namespace: &str, name: &str, uid: &str) {
     if !is_plain(uid) || !is_plain(&format!("{namespace}_{name}")) {
         return;
     }
-    let _ = std::fs::remove_dir_all(own_directory(engine, uid));
+    let own = own_directory(engine, uid);
+    let _ = std::fs::remove_dir_all(&own);
+    // The last pod's takes the place with it.
+    let _ = own.parent().map(std::fs::remove_dir);
     let logs = log_directory(namespace, name, uid);
     // The link's target is somebody else's.
     if logs.symlink_metadata().is_ok_and(|found| found.is_dir()) {

@@ -20,6 +20,8 @@ fn crictl_tells_what_is_wrong_as_crictl_does() {
     assert_eq!(unknown.fails(3), "No help topic for 'frob'");
     assert!(run("logs a b").ok().contains("Usage: crictl logs"), "too many arguments show the help");
     assert!(run("--version").ok().starts_with("crictl version "));
+    assert!(run("--help").ok().contains("Usage: crictl"));
+    assert!(engine.program("crictl", []).run().ok().contains("Usage: crictl"));
     assert!(run("help").ok().contains("port-forward"));
     assert!(run("help ps").ok().contains("--resolve-image-path"));
     for shell in ["bash", "zsh", "fish"] {
