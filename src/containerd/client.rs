@@ -47,6 +47,13 @@ impl Client {
         &self.socket
     }
 
+    /// The process that serves the socket, where it is one of this machine.
+    pub fn server_process(&self) -> Option<u32> {
+        let stream = std::os::unix::net::UnixStream::connect(self.socket()).ok()?;
+        let credentials = rustix::net::sockopt::socket_peercred(&stream).ok()?;
+        u32::try_from(credentials.pid.as_raw_nonzero().get()).ok()
+    }
+
     /// The namespace of this client's requests.
     pub fn namespace(&self) -> &str {
         self.namespace.to_str().unwrap_or_default()

@@ -246,6 +246,13 @@ impl BlobWriter {
         Ok(())
     }
 
+    /// Let go of it and wait until containerd has: it can be opened again afterwards.
+    pub async fn close(self) {
+        let Self { sender, mut replies, .. } = self;
+        drop(sender);
+        while let Ok(Some(_)) = replies.message().await {}
+    }
+
     /// Make it a blob; containerd verifies the digest. One that came to be in the meantime is fine.
     pub async fn commit(mut self, digest: &str, labels: HashMap<String, String>) -> Result<()> {
         self.expected = digest.into();

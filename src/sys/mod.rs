@@ -5,6 +5,7 @@ pub mod copy;
 pub mod fork;
 pub mod host;
 pub mod inherited;
+pub mod layer;
 pub mod layers;
 pub mod memory;
 pub mod mount;

@@ -80,6 +80,18 @@ impl Clock {
     }
 }
 
+/// Whether the directory `path` is the same one for the process `pid` as for this process.
+pub fn sees_the_same(pid: u32, path: &std::path::Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &std::path::Path| {
+        let metadata = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_dir)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    let below = path.strip_prefix("/").unwrap_or(path);
+    let theirs = identity(&std::path::Path::new(&format!("/proc/{pid}/root")).join(below));
+    theirs.is_some() && theirs == identity(path)
+}
+
 /// Every process's id.
 pub fn all() -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();

@@ -134,7 +134,7 @@ impl Commit {
             .map_err(|cause| failed(cause.to_string()))?;
         let bytes = serde_json::to_vec(&manifest).map_err(|cause| failed(cause.to_string()))?;
         let target = store(client, manifest_type, &bytes, media::manifest_labels(&manifest)).await?;
-        unpack(&Job::new(client, &engine.config.snapshotter, &manifest, &config), vec![], &Silent).await?;
+        unpack(&Job::new(client, &engine.config.snapshotter, &manifest, &config), &Silent).await?;
         let name = match &description.reference {
             Some(reference) => reference.canonical(),
             None => name::dangling(&target),

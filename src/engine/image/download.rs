@@ -1,9 +1,16 @@
 //! One blob from a registry into the content store: resumed where it stopped, tried again when it breaks.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use oci_spec::image::Descriptor;
 
+use tokio::sync::watch;
+
+use super::arrival::{Arriving, Growing};
+use super::local::Local;
 use crate::containerd::{BlobWriter, Client, Code};
 use crate::error::{Error, Result};
 use crate::image::progress::{LayerState, Progress};
@@ -11,39 +18,106 @@ use crate::registry::{BlobStream, Cause, Failure, Reference, Registry};
 
 /// Bytes handed to containerd at a time: few calls, little memory.
 const PART: usize = 1 << 20;
+/// Bytes written into a file at a time: what is in memory is lost when this process is killed.
+const FILE_PART: usize = 64 << 10;
 /// Tries without a single new byte.
 const ATTEMPTS: u32 = 6;
 
+/// Blobs smaller than this are handed to containerd: finding the file costs more than it saves.
+const WORTH_A_FILE: u64 = 512 << 10;
+
 /// Where blobs come from and go to.
+#[derive(Clone, Copy)]
 pub(super) struct Download<'a> {
     /// Under a lease.
     pub(super) client: &'a Client,
     pub(super) registry: &'a Registry,
     pub(super) reference: &'a Reference,
     pub(super) progress: &'a dyn Progress,
+    /// containerd's files, where they are ours too.
+    pub(super) local: Option<&'a Local>,
+}
+
+/// An open ingest, and who follows it.
+struct Ingest {
+    writer: BlobWriter,
+    /// Its file, when this process writes it: containerd's own writer stays open meanwhile, so that nobody else's is.
+    own: Option<Own>,
+    offset: u64,
+}
+
+struct Own {
+    growing: Arc<Growing>,
+    file: File,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // A reader must not wait for bytes that will not come.
+        self.growing.give_up();
+    }
+}
+
+impl Ingest {
+    async fn write(&mut self, part: Vec<u8>) -> Result<()> {
+        let length = part.len() as u64;
+        match &self.own {
+            Some(own) => {
+                own.file.write_all_at(&part, self.offset).map_err(|cause| failed("write", cause))?;
+                own.growing.grow(self.offset + length);
+            }
+            None => self.writer.write(part).await?,
+        }
+        self.offset += length;
+        Ok(())
+    }
+
+    async fn truncate(&mut self) -> Result<()> {
+        match &self.own {
+            Some(own) => {
+                own.file.set_len(0).map_err(|cause| failed("truncate", cause))?;
+                let file = own.file.try_clone().map_err(|cause| failed("open", cause))?;
+                let again = file.try_clone().map_err(|cause| failed("open", cause))?;
+                // Whoever has read of the old one must begin anew.
+                self.own = Some(Own { growing: Growing::new(again, 0), file });
+            }
+            None => self.writer.truncate().await?,
+        }
+        self.offset = 0;
+        Ok(())
+    }
+}
+
+fn failed(act: &str, cause: std::io::Error) -> Error {
+    Error::io(act, "containerd's content store", cause)
 }
 
 impl Download<'_> {
-    /// Bring the blob of `descriptor`; true when it was there before.
+    /// Bring the blob of `descriptor`; true when it was there before. Tells `arriving` how far it is.
     pub(super) async fn blob(
         &self,
         descriptor: &Descriptor,
         labels: HashMap<String, String>,
+        arriving: &watch::Sender<Arriving>,
     ) -> Result<bool> {
         let digest = descriptor.digest().as_ref();
         let reference = format!("layer-{digest}");
-        let Some(mut writer) = self.open(&reference, descriptor).await? else {
+        let Some(mut ingest) = self.open(&reference, descriptor).await? else {
             self.note_source(digest, labels).await?;
+            arriving.send_replace(Arriving::Stored);
             return Ok(true);
         };
-        if writer.offset() > descriptor.size() {
-            writer.truncate().await?;
+        if ingest.offset > descriptor.size() {
+            ingest.truncate().await?;
+        }
+        if let Some(own) = &ingest.own {
+            arriving.send_replace(Arriving::Growing(Arc::clone(&own.growing)));
         }
         let mut attempt = 0;
-        while writer.offset() < descriptor.size() {
-            let before = writer.offset();
-            let Err(failure) = self.fill(&mut writer, descriptor).await? else { break };
-            if writer.offset() > before {
+        while ingest.offset < descriptor.size() {
+            let before = ingest.offset;
+            let Err(failure) = self.fill(&mut ingest, descriptor).await? else { break };
+            if ingest.offset > before {
                 attempt = 0;
             }
             let wait = failure.back_off(attempt).filter(|_| attempt + 1 < ATTEMPTS);
@@ -51,44 +125,46 @@ impl Download<'_> {
                 return Err(failure.error.context(format!("failed to fetch {digest}")));
             };
             if failure.cause == Cause::Range {
-                writer.truncate().await?;
+                ingest.truncate().await?;
             }
             self.progress.layer(digest, LayerState::Retrying(wait));
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
         self.progress.layer(digest, LayerState::Verifying);
-        self.commit(writer, &reference, digest, labels).await?;
+        self.commit(ingest, descriptor, labels).await?;
+        arriving.send_replace(Arriving::Stored);
         Ok(false)
     }
 
     /// One request: write what arrives. The outer error is containerd's, the inner one the registry's.
-    async fn fill(&self, writer: &mut BlobWriter, descriptor: &Descriptor) -> Result<Result<(), Failure>> {
+    async fn fill(&self, ingest: &mut Ingest, descriptor: &Descriptor) -> Result<Result<(), Failure>> {
         let (digest, total) = (descriptor.digest().as_ref(), descriptor.size());
-        self.progress.layer(digest, LayerState::Downloading { done: writer.offset(), total });
-        let mut stream: BlobStream = match self.registry.blob(descriptor, writer.offset()).await {
+        self.progress.layer(digest, LayerState::Downloading { done: ingest.offset, total });
+        let mut stream: BlobStream = match self.registry.blob(descriptor, ingest.offset).await {
             Ok(stream) => stream,
             Err(failure) => return Ok(Err(failure)),
         };
         loop {
-            let mut part = Vec::with_capacity(PART + (64 << 10));
-            let more = stream.read(&mut part, PART).await;
-            if writer.offset() + part.len() as u64 > total {
+            let size = if ingest.own.is_some() { FILE_PART } else { PART };
+            let mut part = Vec::with_capacity(size + (64 << 10));
+            let more = stream.read(&mut part, size).await;
+            if ingest.offset + part.len() as u64 > total {
                 return Err(Error::failed(format!(
                     "blob {digest} is larger than the {total} bytes announced"
                 ))
                 .hint("the registry or something on the way to it is faulty: try again, or another mirror"));
             }
-            writer.write(part).await?;
-            self.progress.layer(digest, LayerState::Downloading { done: writer.offset(), total });
+            ingest.write(part).await?;
+            self.progress.layer(digest, LayerState::Downloading { done: ingest.offset, total });
             match more {
                 Err(failure) => return Ok(Err(failure)),
                 Ok(true) => {}
-                Ok(false) if writer.offset() == total => return Ok(Ok(())),
+                Ok(false) if ingest.offset == total => return Ok(Ok(())),
                 Ok(false) => {
                     let error = Error::failed(format!(
                         "the connection ended after {} of {total} bytes",
-                        writer.offset()
+                        ingest.offset
                     ));
                     return Ok(Err(Failure { cause: Cause::Transient(None), error }));
                 }
@@ -97,29 +173,49 @@ impl Download<'_> {
     }
 
     /// Open the ingest; None when the blob is there. Another process that writes it is waited for.
-    async fn open(&self, reference: &str, descriptor: &Descriptor) -> Result<Option<BlobWriter>> {
+    async fn open(&self, reference: &str, descriptor: &Descriptor) -> Result<Option<Ingest>> {
         let digest = descriptor.digest().as_ref();
-        match self.client.await_writer(reference, descriptor.size(), digest).await {
-            Ok(writer) => Ok(Some(writer)),
-            Err(error) if error.code == Code::AlreadyExists => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let writer = match self.client.await_writer(reference, descriptor.size(), digest).await {
+            Ok(writer) => writer,
+            Err(error) if error.code == Code::AlreadyExists => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let offset = writer.offset();
+        let is_large = descriptor.size() >= WORTH_A_FILE;
+        let file = self.local.filter(|_| is_large).and_then(|local| local.ingest(self.client, reference));
+        let own =
+            file.and_then(|file| Some(Own { growing: Growing::new(file.try_clone().ok()?, offset), file }));
+        Ok(Some(Ingest { writer, own, offset }))
     }
 
     async fn commit(
         &self,
-        writer: BlobWriter,
-        reference: &str,
-        digest: &str,
+        Ingest { writer, own, .. }: Ingest,
+        descriptor: &Descriptor,
         mut labels: HashMap<String, String>,
     ) -> Result<()> {
+        let digest = descriptor.digest().as_ref();
+        let reference = format!("layer-{digest}");
+        let writer = match own {
+            None => writer,
+            Some(own) => {
+                own.growing.complete();
+                writer.close().await;
+                // Opened again, containerd hashes what it finds.
+                match self.client.await_writer(&reference, descriptor.size(), digest).await {
+                    Ok(writer) => writer,
+                    Err(error) if error.code == Code::AlreadyExists => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        };
         labels.extend([self.source()]);
         match writer.commit(digest, labels).await {
             Ok(()) => Ok(()),
             Err(error) if error.code == Code::AlreadyExists => Ok(()),
             Err(error) if error.code == Code::FailedPrecondition => {
                 // Wrong bytes must not be taken up again.
-                let _ = self.client.abort_ingest(reference).await;
+                let _ = self.client.abort_ingest(&reference).await;
                 Err(Error::failed(format!("verification failed for digest {digest}: {error}")).hint(
                     "the registry or something on the way to it is faulty: try again, or another mirror",
                 ))

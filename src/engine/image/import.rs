@@ -101,7 +101,7 @@ async fn make(
     let bytes = serde_json::to_vec(&manifest)
         .map_err(|cause| Error::failed(format!("cannot make a manifest: {cause}")))?;
     let target = store(client, OCI_MANIFEST, &bytes, media::manifest_labels(&manifest)).await?;
-    unpack(&Job::new(client, &engine.config.snapshotter, &manifest, &config), vec![], progress).await?;
+    unpack(&Job::new(client, &engine.config.snapshotter, &manifest, &config), progress).await?;
     let name = match &request.reference {
         Some(reference) => reference.canonical(),
         None => name::dangling(&target),

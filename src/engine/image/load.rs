@@ -238,7 +238,7 @@ impl Load<'_> {
                 });
             }
         }
-        unpack(&Job::new(self.client, self.snapshotter, &manifest, &config), vec![], self.progress).await?;
+        unpack(&Job::new(self.client, self.snapshotter, &manifest, &config), self.progress).await?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! Images: pull, load, save, import, tag, remove, list, inspect, and finding one by what a user wrote.
 
+mod arrival;
 mod commit;
 mod content;
 mod disk;
@@ -9,6 +10,7 @@ mod inspect;
 mod lease;
 mod list;
 mod load;
+mod local;
 mod name;
 mod pull;
 mod remove;

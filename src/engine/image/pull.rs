@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use futures_util::TryStreamExt as _;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
-use tokio::sync::oneshot;
 
 use crate::config::Config;
 use crate::engine::{Engine, event};
@@ -14,11 +13,13 @@ use crate::image::platform::Platform;
 use crate::image::progress::{Event, LayerState, Progress};
 use crate::registry::{Reference, Registry, Resolved};
 
+use super::arrival::Arrival;
 use super::content::{Target, check, parse, parse_target, read_json};
 use super::download::Download;
 use super::lease::Lease;
+use super::local::Local;
 use super::resolve::{ResolvedImage, resolve};
-use super::unpack::{Job, unpack};
+use super::unpack::{Job, unpack_arriving};
 use super::{ensure_unpacked, name};
 
 /// Layers fetched side by side, as docker does.
@@ -114,9 +115,16 @@ pub async fn pull(engine: &Engine, request: &PullRequest, progress: &dyn Progres
     let resolved = registry.resolve().await?;
     let lease =
         Lease::begin(engine, &format!("pull {} {:?}", reference.canonical(), request.platform)).await?;
+    let local = Local::of(&lease.client).await;
     let pull = Pull {
         engine,
-        download: Download { client: &lease.client, registry: &registry, reference: &reference, progress },
+        download: Download {
+            client: &lease.client,
+            registry: &registry,
+            reference: &reference,
+            progress,
+            local: local.as_ref(),
+        },
         wanted: request.platform.as_ref(),
     };
     let result = pull.run(resolved).await;
@@ -204,7 +212,7 @@ impl Pull<'_> {
                 manifest.config().digest()
             )));
         }
-        self.download.blob(manifest.config(), HashMap::new()).await?;
+        self.download.blob(manifest.config(), HashMap::new(), &Arrival::pair().0).await?;
         let raw: serde_json::Value = read_json(client, manifest.config()).await?;
         let config: ImageConfiguration = as_configuration(&raw, manifest)?;
         check(manifest, &config)?;
@@ -214,19 +222,17 @@ impl Pull<'_> {
         for layer in manifest.layers() {
             progress.layer(layer.digest().as_ref(), LayerState::Waiting);
         }
-        let (senders, receivers): (Vec<_>, Vec<_>) =
-            manifest.layers().iter().map(|_| oneshot::channel::<()>()).unzip();
+        let (senders, arrivals): (Vec<_>, Vec<_>) = manifest.layers().iter().map(|_| Arrival::pair()).unzip();
         let downloads = futures_util::stream::iter(manifest.layers().iter().zip(senders).map(Ok::<_, Error>))
-            .map_ok(|(layer, arrived)| async move {
-                let existed = self.download.blob(layer, HashMap::new()).await?;
-                // The other side is gone only after an error of its own.
-                let _ = arrived.send(());
+            .map_ok(|(layer, arriving)| async move {
+                let existed = self.download.blob(layer, HashMap::new(), &arriving).await?;
                 Ok::<bool, Error>(!existed)
             })
             .try_buffer_unordered(SIDE_BY_SIDE)
             .try_fold(false, |any, fetched| async move { Ok(any | fetched) });
         let job = Job::new(client, &self.engine.config.snapshotter, manifest, &config);
-        let (fetched, _) = tokio::try_join!(downloads, unpack(&job, receivers, progress))?;
+        let (fetched, _) =
+            tokio::try_join!(downloads, unpack_arriving(&job, arrivals, self.download.local, progress))?;
         Ok(fetched)
     }
 }

@@ -42,6 +42,7 @@ pub(super) struct Attributes {
     /// Major and minor number.
     pub(super) device: (u32, u32),
     pub(super) capability: Option<Vec<u8>>,
+    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Reads one entry after the other; the body of the current one by [`Entries::read`].
@@ -51,6 +52,8 @@ pub(super) struct Entries<R> {
     left: u64,
     padding: u64,
     count: u64,
+    /// A sparse file is an entry of its kind, whose body is not the file's; otherwise an error.
+    tells_sparse: bool,
 }
 
 /// What extended headers said of the entry that follows them.
@@ -63,11 +66,18 @@ struct Extension {
     gid: Option<u32>,
     modified: Option<(i64, u32)>,
     capability: Option<Vec<u8>>,
+    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    sparse: bool,
 }
 
 impl<R: Read> Entries<R> {
     pub(super) fn new(input: R) -> Self {
-        Self { input, left: 0, padding: 0, count: 0 }
+        Self { input, left: 0, padding: 0, count: 0, tells_sparse: false }
+    }
+
+    /// The same for a reader who does something about sparse files.
+    pub(super) fn telling_sparse(input: R) -> Self {
+        Self { tells_sparse: true, ..Self::new(input) }
     }
 
     /// The next entry; what was not read of the last one is passed over. None at the end.
@@ -89,6 +99,12 @@ impl<R: Read> Entries<R> {
                 EntryType::XHeader => pax(&self.extension()?, &mut extension)?,
                 EntryType::XGlobalHeader => {}
                 kind => {
+                    let is_sparse = extension.sparse || kind == EntryType::GNUSparse;
+                    if is_sparse && !self.tells_sparse {
+                        return Err(Error::failed("the archive has a sparse file")
+                            .hint("write it without tar's --sparse"));
+                    }
+                    let kind = if is_sparse { EntryType::GNUSparse } else { kind };
                     let attributes = attributes(&header, extension);
                     let (name, link) = (text(&attributes.name)?, text(&attributes.link)?);
                     // Some writers give links and directories a size that has no body.
@@ -225,12 +241,12 @@ fn pax(bytes: &[u8], extension: &mut Extension) -> Result<()> {
                 let size = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
                 extension.size = Some(size.ok_or_else(invalid)?);
             }
-            key if key.starts_with(b"GNU.sparse.") => {
-                return Err(
-                    Error::failed("the archive has a sparse file").hint("write it without tar's --sparse")
-                );
+            key if key.starts_with(b"GNU.sparse.") => extension.sparse = true,
+            key => {
+                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
+                    extension.xattrs.push((name.to_vec(), value.to_vec()));
+                }
             }
-            _ => {}
         }
     }
     Ok(())
@@ -271,6 +287,7 @@ fn attributes(header: &Header, extension: Extension) -> Attributes {
         modified_nanos,
         device: (device(header.device_major()), device(header.device_minor())),
         capability: extension.capability,
+        xattrs: extension.xattrs,
     }
 }
 

@@ -2,12 +2,14 @@
 
 mod entries;
 mod input;
+mod layer;
 mod layout;
 mod read;
 mod rootfs;
 mod tree;
 mod write;
 
+pub use layer::{Applied, apply_layer};
 pub use layout::{DockerImage, Layout, NamedTarget, interpret};
 pub use read::{Blob, Contents, Sink, read_images};
 pub use rootfs::{RootfsTar, read_rootfs};

@@ -95,7 +95,7 @@ pub fn read_tree(input: impl Read, sink: &mut dyn Sink) -> Result<()> {
 }
 
 /// The current entry's body.
-struct BodyOf<'a, R>(&'a mut Entries<R>);
+pub(super) struct BodyOf<'a, R>(pub(super) &'a mut Entries<R>);
 
 impl<R: Read> Read for BodyOf<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
@@ -104,7 +104,7 @@ impl<R: Read> Read for BodyOf<'_, R> {
 }
 
 /// None for what is no file: kinds that nobody writes.
-fn entry(found: &TarEntry) -> Option<Entry> {
+pub(super) fn entry(found: &TarEntry) -> Option<Entry> {
     let attributes = &found.attributes;
     let path = |bytes: &[u8]| Path::new(OsStr::from_bytes(bytes)).to_path_buf();
     let node = match found.kind {
@@ -128,6 +128,7 @@ fn entry(found: &TarEntry) -> Option<Entry> {
         modified: attributes.modified,
         modified_nanos: attributes.modified_nanos,
         capability: attributes.capability.clone(),
+        xattrs: attributes.xattrs.clone(),
     })
 }
 
@@ -283,6 +284,7 @@ mod tests {
             modified: 1_700_000_000,
             modified_nanos: 0,
             capability: None,
+            xattrs: Vec::new(),
         }
     }
 

@@ -68,6 +68,8 @@ pub struct Entry {
     pub modified_nanos: u32,
     /// The file's capabilities as the kernel keeps them (`security.capability`).
     pub capability: Option<Vec<u8>>,
+    /// The other extended attributes that an archive tells of; a walk looks at none.
+    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// A file's content.
@@ -112,6 +114,7 @@ impl Entry {
             modified: stat.st_mtime,
             modified_nanos: u32::try_from(stat.st_mtime_nsec).unwrap_or_default(),
             capability: None,
+            xattrs: Vec::new(),
         }))
     }
 

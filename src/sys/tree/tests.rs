@@ -23,6 +23,7 @@ fn entry(name: &str, node: Node) -> Entry {
         modified: 1000,
         modified_nanos: 5,
         capability: None,
+        xattrs: Vec::new(),
     }
 }
 

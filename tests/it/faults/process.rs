@@ -13,12 +13,13 @@ fn web(engine: &TestEngine, flags: &[&str]) -> String {
     engine.wharfie(run).ok().to_owned()
 }
 
-/// Kills, inside, the processes whose command line has all of these words.
+/// Kills, inside, the processes whose command line has all of these words; one that was just started may not have it yet.
 #[track_caller]
 fn kill(engine: &TestEngine, signal: &str, words: &[&str]) {
     let tests: String = words.iter().map(|word| format!(" && index($0, \"{word}\")")).collect();
     engine.sh(&format!(
-        "ps -eww -o pid=,args= | awk '!/awk/ && !/bash/{tests} {{ print $1 }}' | xargs -r kill -{signal}"
+        "until pids=$(ps -eww -o pid=,args= | awk '!/awk/ && !/bash/{tests} {{ print $1 }}'); [ -n \"$pids\" ]; \
+         do sleep 0.05; done; kill -{signal} $pids"
     ));
 }
 

@@ -1,6 +1,8 @@
 //! The verbs of images, against containerd and registries of the test's own.
 
 mod archives;
+mod faulty;
 mod names;
 mod prune;
 mod pull;
+mod unpack;
