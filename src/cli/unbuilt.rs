@@ -26,7 +26,7 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
         &["login", "logout", "push", "search", "manifest", "history"],
         "this registry verb comes in a later version",
     ),
-    (&["debug", "doctor", "cri", "ctr"], "the Kubernetes node verbs come in a later version"),
+    (&["debug", "doctor", "ctr"], "the Kubernetes node verbs come in a later version"),
 ];
 
 /// Why a verb is not here. None for a word that is no verb of anybody's.

@@ -1,6 +1,6 @@
 //! `crictl attach`: join the user to a running container.
 
-use super::exec::missing;
+use super::exec::{in_state, missing};
 use super::session::{Done, Session};
 use super::tls::Tls;
 use crate::cli::args::parse::keys;
@@ -50,10 +50,7 @@ async fn join(args: &Args, id: &str, session: &mut Session<'_, '_>) -> Result<()
     let engine = session.cx.engine().await?;
     let container = find(&engine, id).await.map_err(|error| missing(id, error))?;
     if !matches!(container.status, Status::Running | Status::Unknown) {
-        return Err(Error::conflict(format!(
-            "rpc error: code = Unknown desc = container is in {} state",
-            super::output::container_state(container.status)
-        )));
+        return Err(in_state(&container, session).await);
     }
     let detach = keys::detach_keys(keys::DEFAULT).unwrap_or_default();
     let how = Join { tty: container.tty, input: args.stdin, proxy: false, detach };

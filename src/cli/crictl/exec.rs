@@ -1,7 +1,6 @@
 //! `crictl exec`: run a command in a container; through containerd itself, which needs no streaming server.
 
 use super::log::Level;
-use super::output;
 use super::select::{self, Select};
 use super::session::{Answer, Done, Session, joined};
 use super::tls::Tls;
@@ -220,9 +219,13 @@ async fn attached(args: &Args, id: &str, command: &[String], session: &mut Sessi
     let container = find(&engine, id).await.map_err(|error| missing(id, error))?;
     let request =
         ExecRequest { args: command.to_vec(), tty: args.tty, interactive: args.interactive, ..request() };
-    let (process, streams) =
-        exec(&engine, &container, &request).await.map_err(|error| not_run(&container, error))?;
-    process.start().await.map_err(|error| not_run(&container, error))?;
+    let (process, streams) = match exec(&engine, &container, &request).await {
+        Ok(made) => made,
+        Err(error) => return Err(not_run(&container, error, session).await),
+    };
+    if let Err(error) = process.start().await {
+        return Err(not_run(&container, error, session).await);
+    }
     let mut remote = Executed::new(&process, streams);
     let detach = keys::detach_keys(DETACH).unwrap_or_default();
     let how = Join { tty: args.tty, input: args.interactive, proxy: false, detach };
@@ -264,12 +267,22 @@ pub(super) fn missing(id: &str, error: Error) -> Error {
     ))
 }
 
-fn not_run(container: &Container, error: Error) -> Error {
+/// Why a process cannot be started in a container, in CRI's words.
+async fn not_run(container: &Container, error: Error, session: &mut Session<'_, '_>) -> Error {
     match error.kind {
-        Kind::Conflict => Error::conflict(format!(
-            "rpc error: code = Unknown desc = container is in {} state",
-            output::container_state(container.status)
-        )),
+        Kind::Conflict => in_state(container, session).await,
         _ => error.context("rpc error: code = Unknown desc = failed to exec in container"),
     }
+}
+
+/// CRI's refusal of a container that does not run. CRI tells best in which state it is; without CRI it has ended.
+pub(super) async fn in_state(container: &Container, session: &mut Session<'_, '_>) -> Error {
+    let asked = async {
+        let request = api::ContainerStatusRequest { container_id: container.id.clone(), verbose: false };
+        let runtime = session.runtime().await?;
+        Ok::<_, Error>(runtime.container_status(request).await.during("")?.status.unwrap_or_default().state)
+    };
+    let state = asked.await.ok().and_then(|state| api::ContainerState::try_from(state).ok());
+    let state = state.unwrap_or(api::ContainerState::ContainerExited).as_str_name();
+    Error::conflict(format!("rpc error: code = Unknown desc = container is in {state} state"))
 }

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-use crate::engine::container::Status as ContainerStatus;
 use crate::error::{Error, Result};
 use crate::output::notation::quote;
 use crate::output::table::aligned;
@@ -151,18 +150,6 @@ pub(super) fn names(
     let mut entries: Vec<_> = entries.iter().collect();
     entries.sort_unstable();
     entries.into_iter().try_for_each(|(key, value)| ui.line(format_args!("\t{key} -> {value}")))
-}
-
-/// A container's state in CRI's words.
-pub(super) fn container_state(status: ContainerStatus) -> &'static str {
-    match status {
-        ContainerStatus::Created => "CONTAINER_CREATED",
-        ContainerStatus::Running | ContainerStatus::Paused | ContainerStatus::Restarting => {
-            "CONTAINER_RUNNING"
-        }
-        ContainerStatus::Unknown => "CONTAINER_UNKNOWN",
-        _ => "CONTAINER_EXITED",
-    }
 }
 
 /// The first letters of an id, as many as crictl shows.

@@ -1,5 +1,7 @@
 //! Making, stopping and removing pods: through CRI, which owns them.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crate::cri::{Client, api};
 use crate::engine::Engine;
 use crate::engine::container::{Status, random_id};
 use crate::error::{Error, Kind, Result};
-use crate::store::make_directory;
+use crate::store::{Lock, make_directory};
 
 /// How long CRI may take for what needs no process to begin or end.
 const QUICK: Duration = Duration::from_secs(30);
@@ -68,6 +70,7 @@ fn told(error: crate::containerd::Error) -> Error {
 /// # Errors
 /// A pod of this name that runs already; an image that is not there; what CRI answered.
 pub async fn make(engine: &Engine, request: &PodRequest, fetch: Fetch, start: bool) -> Result<Made> {
+    sweep(engine).await;
     let taken = super::list(engine)
         .await?
         .into_iter()
@@ -76,7 +79,6 @@ pub async fn make(engine: &Engine, request: &PodRequest, fetch: Fetch, start: bo
         return Err(Error::conflict(format!("there is a pod {} already", pod.full_name()))
             .hint("choose another --name, or remove it with `wharfie pod rm`"));
     }
-    sweep(engine).await;
     let quick = cri(engine, QUICK);
     for container in &request.containers {
         fetched(&quick, &container.image, fetch).await?;
@@ -84,6 +86,7 @@ pub async fn make(engine: &Engine, request: &PodRequest, fetch: Fetch, start: bo
     let uid = uuid()?;
     let sandbox = request.sandbox(&uid, &cgroup_parent(&quick).await);
     let own = own_directory(engine, &uid);
+    let making = Making::begin(&own)?;
     for container in &request.containers {
         make_log_directory(&request.log_directory(&uid).join(&container.name))?;
     }
@@ -102,10 +105,12 @@ pub async fn make(engine: &Engine, request: &PodRequest, fetch: Fetch, start: bo
         for container in &request.containers {
             for mount in &container.mounts {
                 if let super::request::Source::Own(name, below) = &mount.source {
-                    // Kubernetes' empty directories are open to every user of the pod.
                     let directory = own.join(name);
-                    make_directory(&directory, 0o777)?;
-                    make_directory(&directory.join(below), 0o777)?;
+                    make_directory(&directory, 0o700)?;
+                    make_directory(&directory.join(below), 0o755)?;
+                    // Kubernetes' empty directories are open to every user of the pod; nobody else gets this far.
+                    std::fs::set_permissions(&directory, Permissions::from_mode(0o777))
+                        .map_err(|cause| Error::io("open", &directory, cause))?;
                 }
             }
             let config = container.config(&sandbox, &own);
@@ -119,7 +124,10 @@ pub async fn make(engine: &Engine, request: &PodRequest, fetch: Fetch, start: bo
         Ok(containers)
     };
     match filled.await {
-        Ok(containers) => Ok(Made { id, containers }),
+        Ok(containers) => {
+            making.finish();
+            Ok(Made { id, containers })
+        }
         Err(error) => {
             // A pod that lacks a container is none; the error that led here is the one to tell.
             let _ = cri(engine, SLOW)
@@ -346,22 +354,49 @@ fn remove_directories(engine: &Engine, namespace: &str, name: &str, uid: &str) {
     }
 }
 
-/// Removes the directories of pods that another client has removed.
-async fn sweep(engine: &Engine) {
-    let Ok(entries) = std::fs::read_dir(engine.paths.namespace().join("pods")) else { return };
-    let Ok(pods) = super::list(engine).await else { return };
-    for entry in entries.flatten() {
-        let is_used = pods.iter().any(|pod| entry.file_name().to_str() == Some(pod.uid.as_str()));
-        if !is_used && is_old(&entry.path()) {
-            let _ = std::fs::remove_dir_all(entry.path());
+/// A pod being made: a marked and locked directory, which a killed process leaves marked and unlocked.
+struct Making {
+    own: PathBuf,
+    _lock: Lock,
+}
+
+/// The mark of a pod that is not whole yet.
+const MARK: &str = ".making";
+
+impl Making {
+    fn begin(own: &Path) -> Result<Self> {
+        make_directory(own, 0o700)?;
+        let lock = Lock::directory(own)?;
+        let mark = own.join(MARK);
+        std::fs::write(&mark, "").map_err(|cause| Error::io("write", &mark, cause))?;
+        Ok(Self { own: own.to_owned(), _lock: lock })
+    }
+
+    /// The pod is whole. A pod without directories of its own needs no place for them.
+    fn finish(self) {
+        let _ = std::fs::remove_file(self.own.join(MARK));
+        if std::fs::remove_dir(&self.own).is_ok() {
+            let _ = self.own.parent().map(std::fs::remove_dir);
         }
     }
 }
 
-/// Old enough that nobody is making its pod any more.
-fn is_old(path: &Path) -> bool {
-    let made = path.metadata().and_then(|metadata| metadata.modified());
-    made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > Duration::from_secs(3600)))
+/// Takes down pods whose makers were killed, and removes the directories of pods that another client has removed.
+async fn sweep(engine: &Engine) {
+    let Ok(entries) = std::fs::read_dir(engine.paths.namespace().join("pods")) else { return };
+    let Ok(pods) = super::list(engine).await else { return };
+    for entry in entries.flatten() {
+        let (path, uid) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        // Somebody is making it.
+        let Ok(Some(_lock)) = Lock::try_directory(&path) else { continue };
+        let is_half = path.join(MARK).exists();
+        match pods.iter().find(|pod| pod.uid == uid && pod.labels.contains_key(OWN_LABEL)) {
+            // What fails now is tried again with the next pod.
+            Some(pod) if is_half => drop(remove(engine, pod, true).await),
+            Some(_) => {}
+            None => drop(std::fs::remove_dir_all(&path)),
+        }
+    }
 }
 
 fn make_log_directory(path: &Path) -> Result<()> {

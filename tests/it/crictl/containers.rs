@@ -81,9 +81,13 @@ fn crictl_attaches() {
 #[test]
 fn crictl_reads_logs() {
     let engine = engine();
-    let script = "for i in 1 2 3; do echo line $i; done; echo oops >&2; while :; do sleep 0.05; done";
+    // Two streams keep no order between them: the second is written to when the first has arrived.
+    let script = "for i in 1 2 3; do echo line $i; done; until [ -e /go ]; do sleep 0.05; done; echo oops >&2; \
+                  while :; do sleep 0.05; done";
     let pod = cri::pod_with(&engine, &Wanted { script, ..Wanted::default() });
     let id = pod.container.as_str();
+    engine.sh(&format!("until crictl logs {id} 2>&1 | grep -q 'line 3'; do sleep 0.05; done"));
+    crictl(&engine, ["exec", id, "touch", "/go"]).ok();
     engine.sh(&format!("until crictl logs {id} 2>&1 | grep -q oops; do sleep 0.05; done"));
     let all = crictl(&engine, ["logs", id]);
     assert_eq!((all.ok(), all.stderr.as_str()), ("line 1\nline 2\nline 3", "oops\n"));

@@ -210,3 +210,34 @@ fn ports_lead_into_a_pod() {
     engine.wharfie(["pod", "rm", "web"]).ok();
     end(&engine);
 }
+
+#[test]
+fn a_pod_whose_maker_is_killed_is_taken_down_by_the_next() {
+    let engine = engine();
+    let manifest = engine.directory().join("pod.yaml");
+    fs::write(
+        &manifest,
+        "kind: Pod\nmetadata: {name: web}\nspec:\n  volumes: [{name: own, emptyDir: {}}]\n  containers:\n  \
+         - {name: app, image: busybox, args: [sleep, '1000'], volumeMounts: [{name: own, mountPath: /own}]}\n",
+    )
+    .unwrap();
+    let file = manifest.to_str().unwrap();
+    // The volume's mode is set once the sandbox is there and before there is a container.
+    let inject = ["-e", "trace=chmod,fchmodat", "-e", "inject=chmod,fchmodat:signal=SIGKILL:when=1"];
+    let line = ["-f", "-qq", "-o", "/dev/null"]
+        .into_iter()
+        .chain(inject)
+        .chain(["wharfie", "pod", "run", "-f", file]);
+    assert_ne!(engine.program("strace", line).run().code, 0);
+    let half = engine.wharfie(["cri", "-t", "60s", "pods", "-q"]).ok().to_owned();
+    assert_eq!(half.len(), 64, "one sandbox without containers");
+    engine.wharfie(["pod", "run", "-f", file]).ok();
+    let whole = engine.wharfie(["cri", "-t", "60s", "pods", "-q"]).ok().to_owned();
+    assert!(whole.len() == 64 && whole != half, "{whole}");
+    assert_eq!(engine.wharfie(["cri", "-t", "60s", "ps", "-q"]).ok().lines().count(), 1);
+    let app = engine.wharfie(["cri", "-t", "60s", "ps", "-q"]).ok().to_owned();
+    assert_eq!(engine.wharfie(["cri", "exec", &app, "stat", "-c", "%a", "/own"]).ok(), "777");
+    engine.wharfie(["pod", "rm", "-f", "web"]).ok();
+    assert_eq!(engine.sh("ls /var/log/pods"), "");
+    end(&engine);
+}
