@@ -283,6 +283,8 @@ pub(super) async fn in_state(container: &Container, session: &mut Session<'_, '_
         Ok::<_, Error>(runtime.container_status(request).await.during("")?.status.unwrap_or_default().state)
     };
     let state = asked.await.ok().and_then(|state| api::ContainerState::try_from(state).ok());
+    // CRI hears of an end a moment after containerd.
+    let state = state.filter(|state| *state != api::ContainerState::ContainerRunning);
     let state = state.unwrap_or(api::ContainerState::ContainerExited).as_str_name();
     Error::conflict(format!("rpc error: code = Unknown desc = container is in {state} state"))
 }
