@@ -7,7 +7,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
 use super::{
-    Context, container, ctr, debug, docker_context, doctor, image, namespace, netns, system, unbuilt,
+    Context, container, crictl, ctr, debug, docker_context, doctor, image, namespace, netns, pod, system,
+    unbuilt,
 };
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
@@ -55,6 +56,11 @@ pub enum Verb {
     Debug(Box<debug::Args>),
     /// Run a program of this machine in a container's network namespace
     Netns(netns::Args),
+    /// Look at and manage the pods of a Kubernetes node
+    #[command(subcommand, visible_alias = "pods", subcommand_value_name = "COMMAND")]
+    Pod(pod::Verb),
+    /// Speak CRI as crictl does; so does this program called as crictl
+    Cri(crictl::Args),
     /// Manage this program's own state
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     System(system::Verb),
@@ -246,6 +252,8 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Context(verb) => docker_context::run(verb, cx),
         Verb::Debug(args) => debug::run(*args, cx).await,
         Verb::Netns(args) => netns::run(args, cx).await,
+        Verb::Pod(verb) => pod::run(verb, cx).await,
+        Verb::Cri(args) => crictl::run(args, cx).await,
         Verb::System(verb) => system::run(verb, cx).await,
         Verb::Doctor(args) => doctor::run(args, cx).await,
         Verb::Events(args) => system::events::run(args, cx).await,

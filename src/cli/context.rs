@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::config::docker::DockerFile;
 use crate::config::environment::Environment;
 use crate::engine::container::recover_if_due;
-use crate::engine::{Engine, node};
+use crate::engine::{Engine, node, pod};
 use crate::error::Result;
 use crate::output::ui::Ui;
 use crate::remote::Forward;
@@ -91,5 +91,11 @@ impl<'a> Context<'a> {
         };
         self.engine = Some(engine.clone());
         Ok(engine)
+    }
+
+    /// The engine for pods: in the namespace where CRI keeps them, unless the user named another.
+    pub async fn pod_engine(&mut self) -> Result<Engine> {
+        let engine = self.engine().await?;
+        if self.config.namespace_given { Ok(engine) } else { engine.in_namespace(pod::NAMESPACE) }
     }
 }

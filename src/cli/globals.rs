@@ -109,18 +109,19 @@ impl Globals {
             Address::Socket(socket) => (None, Some(socket)),
             Address::Node(node) => (Some(node), None),
         };
+        let namespace = self
+            .namespace
+            .clone()
+            .or_else(|| node.as_ref().and_then(|node| node.namespace.clone()))
+            .or_else(|| variable("CONTAINERD_NAMESPACE"))
+            .or(file.namespace);
         let data_root = self.data_root.clone().or(file.data_root).unwrap_or_else(|| DATA_ROOT.into());
         let data_root = environment.directory.join(data_root);
         let is_default = data_root == Path::new(DATA_ROOT);
         let known = || SOCKETS.iter().map(PathBuf::from).collect();
         Ok(Config {
-            namespace: self
-                .namespace
-                .clone()
-                .or_else(|| node.as_ref().and_then(|node| node.namespace.clone()))
-                .or_else(|| variable("CONTAINERD_NAMESPACE"))
-                .or(file.namespace)
-                .unwrap_or_else(|| "default".into()),
+            namespace_given: namespace.is_some(),
+            namespace: namespace.unwrap_or_else(|| "default".into()),
             address_given: address.is_some(),
             addresses: match (&node, address) {
                 (_, Some(address)) => vec![address],

@@ -4,6 +4,7 @@ pub mod args;
 mod commands;
 mod container;
 mod context;
+mod crictl;
 mod ctr;
 mod debug;
 mod docker_context;
@@ -18,6 +19,7 @@ mod names;
 mod namespace;
 mod netns;
 mod nodes;
+mod pod;
 mod prune;
 mod stream;
 mod system;
@@ -108,13 +110,14 @@ fn run(program: &str, arguments: Vec<OsString>, environment: Environment, ui: &m
     result
 }
 
-/// Called as `ctr`, the program is `wharfie ctr`.
+/// Called as `ctr`, the program is `wharfie ctr`; as `crictl`, it is `wharfie cri`.
 fn as_subcommand(program: &str, arguments: Vec<OsString>) -> (&str, Vec<OsString>) {
-    if program != "ctr" {
-        return (program, arguments);
-    }
-    let words = ["wharfie", program].map(OsString::from).into_iter();
-    ("wharfie", words.chain(arguments.into_iter().skip(1)).collect())
+    let (program, words) = match program {
+        "ctr" => ("wharfie", ["wharfie", "ctr"]),
+        "crictl" => (program, [program, "cri"]),
+        _ => return (program, arguments),
+    };
+    (program, words.map(OsString::from).into_iter().chain(arguments.into_iter().skip(1)).collect())
 }
 
 /// The name that the program was called by, as far as it means something.
@@ -122,7 +125,7 @@ fn program(arguments: &[OsString]) -> String {
     let name =
         arguments.first().and_then(|first| Path::new(first).file_name()).and_then(|name| name.to_str());
     match name {
-        Some(name @ ("docker" | "nerdctl" | "ctr")) => name.to_owned(),
+        Some(name @ ("docker" | "nerdctl" | "ctr" | "crictl")) => name.to_owned(),
         _ => "wharfie".to_owned(),
     }
 }

@@ -25,7 +25,6 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
         &["login", "logout", "push", "search", "manifest", "history"],
         "this registry verb comes in a later version",
     ),
-    (&["pod", "cri"], "the Kubernetes node verbs come in a later version"),
 ];
 
 /// Why a verb is not here. None for a word that is no verb of anybody's.

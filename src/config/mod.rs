@@ -33,6 +33,8 @@ pub struct RegistryFlags {
 pub struct Config {
     /// containerd's namespace.
     pub namespace: String,
+    /// Whether the user named the namespace.
+    pub namespace_given: bool,
     /// The sockets to try, in order: the one asked for, or the known ones.
     pub addresses: Vec<PathBuf>,
     /// The other machine whose containerd is meant; None for this machine's.

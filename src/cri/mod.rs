@@ -2,6 +2,8 @@
 //! leave this room as they are ([`api`]); what speaks gRPC stays here. Reading needs it only where containerd's own
 //! records do not serve: see `engine::pod`.
 
+pub mod json;
+pub mod log;
 pub mod streaming;
 
 use std::time::Duration;
@@ -133,6 +135,11 @@ impl Client {
     #[must_use]
     pub fn within(&self, deadline: Option<Duration>) -> Self {
         Self { deadline, ..self.clone() }
+    }
+
+    /// How long a call may take.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline
     }
 
     /// What happens to containers from now on. `Unimplemented` where containerd does not tell.

@@ -8,6 +8,7 @@ pub mod event;
 pub mod image;
 pub mod namespace;
 pub mod node;
+pub mod pod;
 pub mod prune;
 pub mod system;
 pub mod volume;

@@ -30,6 +30,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
 pub use self::cni::{Network, Subnet};
+pub(crate) use self::namespace::inside;
 use crate::oci::request::Protocol;
 use crate::{Error, Result};
 

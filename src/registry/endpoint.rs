@@ -153,6 +153,7 @@ pub(super) mod tests {
             context: "default".into(),
             runtime_dir: "/run".into(),
             namespace: "default".into(),
+            namespace_given: true,
             addresses: vec![],
             address_given: false,
             snapshotter: "overlayfs".into(),

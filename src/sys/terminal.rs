@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 use crate::error::{Error, Result};
 
@@ -30,6 +30,23 @@ impl Drop for RawMode {
         // A terminal that has gone has no mode to restore.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &self.before);
     }
+}
+
+/// A line from standard input that its terminal, where there is one, does not show: a password.
+pub fn read_secret() -> Result<String> {
+    let stdin = std::io::stdin();
+    let before = tcgetattr(&stdin).ok();
+    if let Some(before) = &before {
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&stdin, OptionalActions::Now, &silent)
+            .map_err(|cause| Error::failed(format!("set the terminal's mode: {cause}")))?;
+    }
+    // Restores the mode whatever happens.
+    let _mode = before.map(|before| RawMode { before });
+    let mut line = String::new();
+    stdin.read_line(&mut line).map_err(|cause| Error::failed(format!("read standard input: {cause}")))?;
+    Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
 
 /// Whether a stream is a terminal.

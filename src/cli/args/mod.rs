@@ -23,6 +23,7 @@ pub mod resources;
 pub mod security;
 #[cfg(test)]
 mod tests;
+pub mod urfave;
 
 use std::path::Path;
 

@@ -17,7 +17,7 @@ use crate::engine::container::{Container, ExecStreams, Exit, ForeignStreams, Ori
 use crate::error::{Error, Result};
 
 /// Join a container that runs. The exit code is the container's.
-pub(super) async fn attach(
+pub(in crate::cli) async fn attach(
     engine: &Engine,
     container: &Container,
     how: &Join,

@@ -150,6 +150,7 @@ pub(super) fn config(duty: &Duty) -> Config {
     let path = |of: fn(&crate::net::Networks) -> &PathBuf| networks.map(of).cloned().unwrap_or_default();
     Config {
         namespace: duty.namespace.clone(),
+        namespace_given: true,
         addresses: vec![duty.address.clone()],
         node: None,
         context: "default".into(),

@@ -65,6 +65,7 @@ pub use links::unlink;
 pub use list::list;
 pub use lost::remove_remains;
 pub use model::{Container, Origin, Record, ResolvedMount, State, Status};
+pub use names::random_id;
 pub use origin::takes_input;
 pub use pause::{pause, unpause};
 pub use plain::{Base, PlainContainer, PlainExec, RuncOptions, create_plain, plain_process, spec_file};

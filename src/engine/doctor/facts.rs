@@ -307,6 +307,7 @@ pub(super) mod tests {
             debug: false,
             insecure_registry: false,
             runtime: "io.containerd.runc.v2".into(),
+            namespace_given: false,
             node: None,
             runtime_dir: "/run".into(),
             context: String::new(),

@@ -1,0 +1,18 @@
+//! `pod ls`: list the pods of this node.
+
+use crate::cli::Context;
+use crate::error::{Error, Result};
+
+/// Flags of `pod ls`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Pods by name, namespace/name or id
+    #[arg(required = true, value_name = "POD")]
+    pods: Vec<String>,
+}
+
+/// Run the verb.
+pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    let _ = (args.pods, cx);
+    Err(Error::failed("`pod ls` comes in a later version"))
+}

@@ -1,0 +1,83 @@
+//! Pods are put together from one list of containerd's records and the states of all tasks, asked for at once.
+
+use std::collections::HashMap;
+
+use super::model::{Member, Pod};
+use super::record;
+use crate::engine::Engine;
+use crate::engine::container::{self, Container, is_sandbox};
+use crate::error::Result;
+
+/// The labels by which CRI and a kubelet say what a record is.
+const POD_NAME: &str = "io.kubernetes.pod.name";
+const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
+const POD_UID: &str = "io.kubernetes.pod.uid";
+const CONTAINER_NAME: &str = "io.kubernetes.container.name";
+
+/// Every pod of the engine's namespace, newest first.
+pub async fn list(engine: &Engine) -> Result<Vec<Pod>> {
+    Ok(of_containers(container::list(engine).await?))
+}
+
+/// The pods that these containers make up, in the order of their sandboxes. What belongs to no pod is left out.
+pub fn of_containers(containers: Vec<Container>) -> Vec<Pod> {
+    let (sandboxes, others): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_sandbox);
+    let mut members: HashMap<String, Vec<Member>> = HashMap::new();
+    for container in others {
+        if let Some((sandbox, member)) = member(container) {
+            members.entry(sandbox).or_default().push(member);
+        }
+    }
+    sandboxes
+        .into_iter()
+        .map(|sandbox| {
+            let mut containers = members.remove(&sandbox.id).unwrap_or_default();
+            containers.sort_by_key(|member| member.container.created_at);
+            pod(sandbox, containers)
+        })
+        .collect()
+}
+
+/// A container of a pod, with its sandbox's id.
+fn member(container: Container) -> Option<(String, Member)> {
+    let kept = record::Container::read(&container.raw);
+    if kept.sandbox.is_empty() {
+        return None;
+    }
+    let metadata = kept.config.and_then(|config| config.metadata).unwrap_or_default();
+    let name = label(&container, CONTAINER_NAME).unwrap_or(metadata.name);
+    Some((kept.sandbox, Member { name, attempt: metadata.attempt, container }))
+}
+
+fn pod(sandbox: Container, containers: Vec<Member>) -> Pod {
+    let kept = record::Sandbox::read(&sandbox.raw);
+    let (addresses, host_network) = (kept.addresses(), kept.is_on_host_network());
+    let config = kept.config.unwrap_or_default();
+    let metadata = config.metadata.unwrap_or_default();
+    let known = |value: String, key: &str| {
+        if value.is_empty() { label(&sandbox, key).unwrap_or_default() } else { value }
+    };
+    Pod {
+        id: sandbox.id.clone(),
+        namespace: known(metadata.namespace, POD_NAMESPACE),
+        name: known(metadata.name, POD_NAME),
+        uid: known(metadata.uid, POD_UID),
+        attempt: metadata.attempt,
+        labels: config.labels.unwrap_or_default(),
+        annotations: config.annotations.unwrap_or_default(),
+        created_at: sandbox.created_at,
+        status: sandbox.status,
+        pid: sandbox.pid,
+        addresses,
+        host_network,
+        network_namespace: kept.network_namespace,
+        log_directory: config.log_directory,
+        runtime_handler: kept.runtime_handler,
+        containers,
+        sandbox,
+    }
+}
+
+fn label(container: &Container, key: &str) -> Option<String> {
+    container.raw.labels.get(key).filter(|value| !value.is_empty()).cloned()
+}

@@ -1,0 +1,3 @@
+//! Pods, made by CRI as a kubelet makes them, and read without it.
+
+mod lifecycle;
