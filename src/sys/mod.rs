@@ -1,6 +1,7 @@
 //! System calls.
 
 pub mod accounts;
+pub mod addresses;
 pub mod copy;
 pub mod fork;
 pub mod host;

@@ -6,7 +6,7 @@ use crate::cli::container::session::Executed;
 use crate::cli::errors::{EngineResult, from_engine};
 use crate::cli::stream::{Ended, Join, LATE_OUTPUT, check_terminal, join};
 use crate::cli::{Context, exit};
-use crate::engine::container::{exec, find};
+use crate::engine::container::{exec, locate};
 use crate::error::{Error, Kind, Result};
 
 /// Flags of `exec`.
@@ -38,7 +38,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     }
     let keys = create::detach_keys(cx, request.detach_keys.as_deref())?;
     let engine = cx.engine().await?;
-    let container = find(&engine, &reference).await.told()?;
+    let (engine, container) = locate(&engine, &reference).await.told()?;
     let (process, streams) = exec(&engine, &container, &request).await.map_err(of_process)?;
     process.start().await.map_err(of_process)?;
     if request.detach {

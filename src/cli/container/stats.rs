@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use crate::cli::errors::EngineResult;
 use crate::cli::{Context, names};
 use crate::engine::Engine;
-use crate::engine::container::{Container, Sampler, Status, Usage, find, is_sandbox, list};
+use crate::engine::container::{Container, Sampler, Status, Usage, find, is_sandbox, list, locate};
 use crate::error::{Kind, Result};
 use crate::output::format::{Column, Format, Listing};
 use crate::output::units::{bytes_size, human_size_with_precision};
@@ -155,10 +155,10 @@ impl Targets {
             targets.look_again(engine).await?;
             return Ok(targets);
         }
-        let found = join_all(args.containers.iter().map(|reference| find(engine, reference))).await;
+        let found = join_all(args.containers.iter().map(|reference| locate(engine, reference))).await;
         let mut named = HashMap::new();
         for (reference, container) in args.containers.iter().zip(found) {
-            let container = container?;
+            let (_, container) = container?;
             if named.insert(container.id.clone(), reference.clone()).is_none() {
                 targets.containers.push(container);
             }
@@ -179,8 +179,10 @@ impl Targets {
                 });
             }
             Some(_) => {
-                let again =
-                    join_all(self.containers.iter().map(|container| find(engine, &container.id))).await;
+                let again = self.containers.iter().map(async |container| {
+                    find(&engine.in_namespace(&container.namespace)?, &container.id).await
+                });
+                let again = join_all(again).await;
                 self.containers.clear();
                 for container in again {
                     match container {

@@ -8,7 +8,7 @@ use options::columns;
 
 use crate::cli::errors::EngineResult;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, processes};
+use crate::engine::container::{locate, processes};
 use crate::error::Result;
 use crate::output::table::aligned;
 
@@ -34,7 +34,7 @@ pub struct Args {
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let columns = columns(&args.options)?;
     let engine = cx.engine().await?;
-    let container = find(&engine, &args.container).await.told()?;
+    let (engine, container) = locate(&engine, &args.container).await.told()?;
     let processes = processes(&engine, &container).await.told()?;
     let sight = Sight::now()?;
     let titles: Vec<&str> = columns.iter().map(|column| column.title.as_str()).collect();

@@ -3,10 +3,11 @@
 mod find;
 pub mod lifecycle;
 mod list;
+pub mod logs;
 mod model;
 pub mod port_forward;
 mod record;
 
-pub use find::find;
+pub use find::{find, find_container, is_pod_form};
 pub use list::{list, of_containers};
 pub use model::{Member, NAMESPACE, Pod};
