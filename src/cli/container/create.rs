@@ -82,7 +82,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
 }
 
 /// Give the pure step from flags to a request what it may ask of the world.
-pub(super) fn with_surroundings<T>(
+pub(in crate::cli) fn with_surroundings<T>(
     cx: &Context<'_>,
     verb: &str,
     step: impl FnOnce(&Surroundings<'_>) -> T,
@@ -117,7 +117,7 @@ fn cause(error: &Error, path: &Path) -> String {
 }
 
 /// The keys that leave a container running: the flag's, config.json's, or docker's.
-pub(super) fn detach_keys(cx: &mut Context<'_>, given: Option<&str>) -> Result<Vec<u8>> {
+pub(in crate::cli) fn detach_keys(cx: &mut Context<'_>, given: Option<&str>) -> Result<Vec<u8>> {
     let configured = match given {
         Some(text) if !text.is_empty() => text.to_owned(),
         _ => cx.docker_file()?.detach_keys,

@@ -1,6 +1,7 @@
 //! Pods of a Kubernetes node, read from containerd's own records: nothing here needs CRI, a kubelet or a cluster.
 
 mod find;
+pub mod inspect;
 pub mod lifecycle;
 mod list;
 pub mod logs;
