@@ -12,6 +12,7 @@ mod hidden;
 mod image;
 mod names;
 mod namespace;
+mod namespaces;
 mod pod;
 mod prune;
 mod stream;

@@ -23,6 +23,7 @@ mod hostile;
 mod image;
 mod images;
 mod leaks;
+mod pod;
 mod registry;
 mod rooms;
 mod setup;

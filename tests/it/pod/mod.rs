@@ -1,0 +1,6 @@
+//! Pods, made by CRI as a kubelet makes them, and read without it.
+
+mod addressing;
+mod list;
+mod logs;
+mod ps;
