@@ -95,7 +95,11 @@ impl<'a> Context<'a> {
 
     /// The engine for pods: in the namespace where CRI keeps them, unless the user named another.
     pub async fn pod_engine(&mut self) -> Result<Engine> {
-        let engine = self.engine().await?;
-        if self.config.namespace_given { Ok(engine) } else { engine.in_namespace(pod::NAMESPACE) }
+        pod_engine(&self.engine().await?)
     }
+}
+
+/// The same engine in the namespace where CRI keeps pods, unless the user named another.
+pub fn pod_engine(engine: &Engine) -> Result<Engine> {
+    if engine.config.namespace_given { Ok(engine.clone()) } else { engine.in_namespace(pod::NAMESPACE) }
 }

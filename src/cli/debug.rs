@@ -12,7 +12,7 @@ use super::stream::{Join, check_terminal};
 use super::{Context, errors};
 use crate::engine::Engine;
 use crate::engine::container::{
-    Container, Created, Debugging, StartOptions, Status, Wanted, debug, find, start,
+    Container, Created, Debugging, StartOptions, Status, Wanted, debug, locate, start,
 };
 use crate::engine::image::PullPolicy;
 use crate::error::{Error, Result};
@@ -109,7 +109,7 @@ async fn attempt(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     check_terminal(how.tty, true)?;
     let extras = Extras::pulling(asked.pull, asked.quiet);
     let engine = cx.engine().await?;
-    let target = find(&engine, &asked.target).await?;
+    let (engine, target) = locate(&engine, &asked.target).await?;
     let debugging = debug(&target, asked.wanted, asked.request, asked.target_env)?;
     if !asked.quiet {
         for line in told(&target, &debugging) {

@@ -17,6 +17,7 @@ mod hidden;
 mod image;
 mod names;
 mod namespace;
+mod namespaces;
 mod netns;
 mod nodes;
 mod pod;

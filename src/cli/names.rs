@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 
+use super::context::pod_engine;
 use crate::config::Config;
 use crate::engine::container::{Container, Origin};
-use crate::engine::{Engine, container, image};
+use crate::engine::{Engine, container, image, pod};
 use crate::error::Result;
 
 /// How long a user waits for candidates.
@@ -30,6 +31,21 @@ pub(super) fn settle(config: Config) {
 /// Containers in any state.
 pub(super) fn containers() -> ArgValueCompleter {
     ArgValueCompleter::new(|word: &OsStr| ask(word, async |engine| of_containers(engine, |_| true).await))
+}
+
+/// Pods.
+pub(super) fn pods() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        ask(word, async |engine| {
+            let found = pod::list(&pod_engine(engine)?).await?;
+            Ok(found.iter().flat_map(names_of_pod).collect())
+        })
+    })
+}
+
+/// Its name, and the one that no other namespace has.
+fn names_of_pod(pod: &pod::Pod) -> [CompletionCandidate; 2] {
+    [pod.name.clone(), pod.full_name()].map(CompletionCandidate::new)
 }
 
 /// Containers that run.
@@ -147,17 +163,27 @@ fn ask(
 }
 
 async fn of_containers(engine: &Engine, wanted: fn(&Container) -> bool) -> Result<Vec<CompletionCandidate>> {
-    let found = container::list(engine).await?;
+    let mut found = container::list(engine).await?;
+    let pods = pod_engine(engine)?;
+    if pods.containerd.namespace() != engine.containerd.namespace() {
+        // Pods' containers are found without their namespace being named.
+        let others = container::list(&pods).await.unwrap_or_default();
+        found.extend(others.into_iter().filter(|container| container.origin == Origin::Cri));
+    }
+    found.retain(|container| !container::is_sandbox(container));
     Ok(found.iter().filter(|container| wanted(container)).map(of_container).collect())
 }
 
-/// A pod's container has no name that could be typed: its id, with what it is beside it.
+/// A pod's container is `namespace/pod/container`, which no shell cuts at a colon.
 fn of_container(container: &Container) -> CompletionCandidate {
     match container.origin {
         Origin::Wharfie | Origin::Nerdctl => {
             CompletionCandidate::new(&container.name).help(Some(container.image.clone().into()))
         }
-        Origin::Cri => CompletionCandidate::new(&container.id).help(Some(container.name.clone().into())),
+        Origin::Cri => {
+            let name = container.name.strip_prefix("k8s://").unwrap_or(&container.name);
+            CompletionCandidate::new(name).help(Some(container.image.clone().into()))
+        }
         Origin::Other => CompletionCandidate::new(&container.id).help(Some(container.image.clone().into())),
     }
 }

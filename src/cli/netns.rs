@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 
 use crate::cli::{Context, errors};
-use crate::engine::container::{find, network_namespace};
+use crate::engine::container::{locate, network_namespace};
 use crate::error::{Error, Kind, Result, reason};
 use crate::sys::namespace::{become_program, enter_network};
 
@@ -39,7 +39,7 @@ async fn attempt(args: Args, cx: &mut Context<'_>) -> Result<()> {
     let command = words.next().filter(|command| !command.is_empty());
     let command = command.ok_or_else(|| Error::usage("netns: which program? none was named"))?;
     let engine = cx.engine().await?;
-    let container = find(&engine, &reference).await?;
+    let (engine, container) = locate(&engine, &reference).await?;
     let network = network_namespace(&engine, &container).await?;
     cx.ui.flush()?;
     enter_network(&network)

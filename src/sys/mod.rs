@@ -1,6 +1,7 @@
 //! System calls.
 
 pub mod accounts;
+pub mod addresses;
 pub mod child;
 pub mod clock;
 pub mod copy;

@@ -80,6 +80,12 @@ impl Clock {
     }
 }
 
+/// What a process has open, as the kernel names it.
+pub fn open_files(pid: u32) -> Vec<std::path::PathBuf> {
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
+}
+
 /// Whether the directory `path` is the same one for the process `pid` as for this process.
 pub fn sees_the_same(pid: u32, path: &std::path::Path) -> bool {
     use std::os::unix::fs::MetadataExt;

@@ -51,7 +51,8 @@ pub(crate) fn engine() -> TestEngine {
 pub(crate) fn engine_with(settings: &str) -> TestEngine {
     let engine = TestEngine::with_config(&format!(
         "[plugins.\"io.containerd.grpc.v1.cri\"]\nsandbox_image = \"{PAUSE}\"\ndisable_apparmor = true\n\
-         restrict_oom_score_adj = true\n{settings}"
+         restrict_oom_score_adj = true\n{settings}\n\
+          [plugins.\"io.containerd.grpc.v1.cri\".cni]\nbin_dir = \"/usr/lib/cni\"\n"
     ));
     let mut pause = Image::busybox();
     pause.config = serde_json::json!({"Entrypoint": ["/bin/sleep", "100000"]});
@@ -109,6 +110,149 @@ pub(crate) fn pod_with(engine: &TestEngine, wanted: &Wanted<'_>) -> Pod {
     let container = call(engine, "CreateContainer", &create);
     call(engine, "StartContainer", &text(1, &container));
     Pod { sandbox, container }
+}
+
+/// Networks for pods: containerd asks for them by CNI.
+const NETWORK: &str = r#"{"cniVersion":"0.4.0","name":"pods","plugins":[{"type":"bridge","bridge":"cni0",
+    "isGateway":true,"ipam":{"type":"host-local","ranges":[[{"subnet":"10.88.0.0/16"}]]}}]}"#;
+
+/// Who a pod is, as a kubelet tells CRI.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spec<'a> {
+    /// Kubernetes' namespace.
+    pub(crate) namespace: &'a str,
+    /// The pod's name.
+    pub(crate) name: &'a str,
+    /// Kubernetes' id.
+    pub(crate) uid: &'a str,
+    /// Sandboxes it has had before.
+    pub(crate) attempt: u8,
+    /// On the network of pods, which [`network`] sets up; otherwise on the host's.
+    pub(crate) network: bool,
+}
+
+impl<'a> Spec<'a> {
+    /// A pod on the host's network, in its first attempt.
+    pub(crate) fn new(namespace: &'a str, name: &'a str, uid: &'a str) -> Self {
+        Self { namespace, name, uid, attempt: 0, network: false }
+    }
+
+    /// Where a kubelet has its containers' logs.
+    pub(crate) fn logs(&self) -> String {
+        format!("/var/log/pods/{}_{}_{}", self.namespace, self.name, self.uid)
+    }
+
+    fn labels(&self, field: u8) -> Vec<u8> {
+        [
+            label(field, "io.kubernetes.pod.name", self.name),
+            label(field, "io.kubernetes.pod.namespace", self.namespace),
+            label(field, "io.kubernetes.pod.uid", self.uid),
+        ]
+        .concat()
+    }
+
+    fn config(&self) -> Vec<u8> {
+        let attempt = [4 << 3, self.attempt];
+        let metadata =
+            [&text(1, self.name)[..], &text(2, self.uid), &text(3, self.namespace), &attempt].concat();
+        let mode = if self.network { 0 } else { 2 };
+        let linux = message(8, &message(2, &message(1, &[1 << 3, mode])));
+        let own = label(6, "app", self.name);
+        [message(1, &metadata), text(3, &self.logs()), self.labels(6), own, linux].concat()
+    }
+}
+
+/// Gives pods a network.
+pub(crate) fn network(engine: &TestEngine) {
+    engine.sh(&format!(
+        "mkdir -p /etc/cni/net.d; cat > /etc/cni/net.d/10-pods.conflist <<'END'\n{NETWORK}\nEND"
+    ));
+}
+
+/// Makes a sandbox and starts it: its id.
+#[track_caller]
+pub(crate) fn sandbox(engine: &TestEngine, spec: &Spec<'_>) -> String {
+    call(engine, "RunPodSandbox", &message(1, &spec.config()))
+}
+
+/// Makes a container that runs `script`, and starts it: its id. Its log is `NAME/ATTEMPT.log`.
+#[track_caller]
+pub(crate) fn container(
+    engine: &TestEngine,
+    (spec, sandbox): (&Spec<'_>, &str),
+    (name, attempt): (&str, u8),
+    script: &str,
+) -> String {
+    let config = [
+        message(1, &[&text(1, name)[..], &[2 << 3, attempt]].concat()),
+        message(2, &text(1, "docker.io/library/busybox:latest")),
+        [text(3, "sh"), text(3, "-c"), text(3, script)].concat(),
+        spec.labels(9),
+        label(9, "io.kubernetes.container.name", name),
+        text(11, &format!("{name}/{attempt}.log")),
+    ]
+    .concat();
+    engine.sh(&format!("mkdir -p {}/{name}", spec.logs()));
+    let create = [text(1, sandbox), message(2, &config), message(3, &spec.config())].concat();
+    let container = call(engine, "CreateContainer", &create);
+    call(engine, "StartContainer", &text(1, &container));
+    container
+}
+
+/// What sleeps until it is told to end, and says so first.
+pub(crate) const SLEEPER: &str = "trap 'exit 0' TERM; echo hello; while :; do sleep 0.05; done";
+
+/// Waits until CRI has seen the container's end.
+#[track_caller]
+pub(crate) fn wait_for_end(engine: &TestEngine, container: &str) {
+    engine.sh(&format!(
+        "until grep -q '\"FinishedAt\":[1-9]' /var/lib/containerd/io.containerd.grpc.v1.cri/containers/{container}/status; do sleep 0.05; done"
+    ));
+}
+
+/// Ends a container at once.
+#[track_caller]
+pub(crate) fn stop_container(engine: &TestEngine, container: &str) {
+    call(engine, "StopContainer", &text(1, container));
+}
+
+/// Starts containerd with CRI again, after [`TestEngine::restart_without_cri`].
+#[track_caller]
+pub(crate) fn restart(engine: &TestEngine) {
+    engine.restart_with_cri();
+    // It answers once it has read what there is.
+    engine.sh(
+        "printf '\\0\\0\\0\\0\\0' > $HOME/none; until curl -sS --http2-prior-knowledge --unix-socket /run/containerd/containerd.sock \
+         -H 'content-type: application/grpc' -H 'te: trailers' --data-binary @$HOME/none -o /dev/null -D - \
+         http://localhost/runtime.v1.RuntimeService/Version | grep -q 'grpc-status: 0'; do sleep 0.05; done",
+    );
+}
+
+/// Makes CRI write on in a new file, as a kubelet does after it has renamed the old one.
+#[track_caller]
+pub(crate) fn reopen_log(engine: &TestEngine, container: &str) {
+    call(engine, "ReopenContainerLog", &text(1, container));
+}
+
+/// Removes the record of an ended container.
+#[track_caller]
+pub(crate) fn remove_container(engine: &TestEngine, container: &str) {
+    call(engine, "RemoveContainer", &text(1, container));
+}
+
+/// Ends a sandbox with all its containers.
+#[track_caller]
+pub(crate) fn stop_sandbox(engine: &TestEngine, sandbox: &str) {
+    call(engine, "StopPodSandbox", &text(1, sandbox));
+}
+
+/// Ends sandboxes and removes what there is of them.
+#[track_caller]
+pub(crate) fn remove_sandboxes(engine: &TestEngine, sandboxes: &[&str]) {
+    for sandbox in sandboxes {
+        stop_sandbox(engine, sandbox);
+        call(engine, "RemovePodSandbox", &text(1, sandbox));
+    }
 }
 
 /// Removes the pod as a kubelet does.

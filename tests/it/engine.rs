@@ -25,7 +25,8 @@ pub(crate) const BUSYBOX: &str = "busybox:latest";
 /// starts runs in there, with default paths. Dropped, all of it is gone.
 pub(crate) struct TestEngine {
     containerd: RefCell<Option<Child>>,
-    config: String,
+    config: RefCell<String>,
+    config_before: RefCell<String>,
     path: String,
     home: String,
     next_port: Cell<u16>,
@@ -65,7 +66,8 @@ impl TestEngine {
         }
         Self {
             containerd: RefCell::new(None),
-            config: format!("version = 2\n{config}"),
+            config: RefCell::new(format!("version = 2\n{config}")),
+            config_before: RefCell::default(),
             path: format!(
                 "{}:{}:/usr/sbin:/usr/bin:/sbin:/bin",
                 bin.display(),
@@ -82,7 +84,7 @@ impl TestEngine {
     #[track_caller]
     pub(crate) fn start_containerd(&self) {
         let config = self.directory().join("containerd.toml");
-        fs::write(&config, &self.config).expect("write containerd's configuration");
+        fs::write(&config, &*self.config.borrow()).expect("write containerd's configuration");
         let log = File::options().create(true).append(true).open(self.log()).expect("open containerd's log");
         let mut child = self
             .inside("containerd", &[])
@@ -104,6 +106,23 @@ impl TestEngine {
             thread::sleep(Duration::from_millis(2));
         }
         self.containerd.replace(Some(child));
+    }
+
+    /// Kills containerd and starts it without its Kubernetes half. Containers go on.
+    #[track_caller]
+    pub(crate) fn restart_without_cri(&self) {
+        self.kill_containerd();
+        let before = self.config.replace(format!("version = 2\n{WITHOUT_CRI}"));
+        self.config_before.replace(before);
+        self.start_containerd();
+    }
+
+    /// Undoes [`TestEngine::restart_without_cri`].
+    #[track_caller]
+    pub(crate) fn restart_with_cri(&self) {
+        self.kill_containerd();
+        self.config.replace(self.config_before.take());
+        self.start_containerd();
     }
 
     /// Kills containerd as a crash would: its socket's file stays, shims and containers go on.

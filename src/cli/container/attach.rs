@@ -5,7 +5,7 @@ use crate::cli::container::{create, foreign};
 use crate::cli::errors::EngineResult;
 use crate::cli::stream::{Ended, Join, check_terminal, join};
 use crate::cli::{Context, exit, names};
-use crate::engine::container::{Container, Origin, Status, find, takes_input};
+use crate::engine::container::{Container, Origin, Status, find, locate, takes_input};
 use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::monitor::client::{Attachment, Wants};
@@ -33,7 +33,7 @@ pub struct Args {
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = cx.engine().await?;
     let detach = create::detach_keys(cx, args.detach_keys.as_deref())?;
-    let mut container = find(&engine, &args.container).await.told()?;
+    let (engine, mut container) = locate(&engine, &args.container).await.told()?;
     match container.status {
         Status::Running | Status::Unknown => {}
         Status::Paused => {

@@ -2,7 +2,7 @@
 
 use crate::cli::errors::EngineResult;
 use crate::cli::{Context, errors, names};
-use crate::engine::container::{CommitRequest, commit, find};
+use crate::engine::container::{CommitRequest, commit, locate};
 use crate::engine::image::Format;
 use crate::error::{Error, Kind, Result};
 use crate::registry::Reference;
@@ -46,7 +46,7 @@ pub struct Args {
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let request = request(&args)?;
     let engine = cx.engine().await?;
-    let container = find(&engine, &args.container).await.told()?;
+    let (engine, container) = locate(&engine, &args.container).await.told()?;
     let id = commit(&engine, &container, request).await.map_err(refused)?;
     cx.ui.line(id)?;
     Ok(0)

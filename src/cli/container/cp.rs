@@ -8,7 +8,7 @@ use crate::cli::errors::{EngineResult, from_engine};
 use crate::cli::{Context, names};
 use crate::engine::Engine;
 use crate::engine::container::copy::{self, Copied, Fault, Whose, keep_end};
-use crate::engine::container::find;
+use crate::engine::container::locate;
 use crate::engine::image;
 use crate::error::{Error, Kind, Result};
 use crate::output::units::human_size_with_precision;
@@ -61,7 +61,10 @@ fn split(text: &str) -> Option<(&str, &str)> {
     if text.starts_with('/') {
         return None;
     }
-    text.split_once(':').filter(|(container, _)| !container.starts_with('.'))
+    // A pod's container may be named as lists show it.
+    let scheme = if text.starts_with("k8s://") { "k8s://".len() } else { 0 };
+    let colon = scheme + text.get(scheme..)?.find(':')?;
+    Some((&text[..colon], &text[colon + 1..])).filter(|(container, _)| !container.starts_with('.'))
 }
 
 async fn out(args: &Args, (container, path): (&str, &str), quiet: bool, cx: &mut Context<'_>) -> Result<u8> {
@@ -73,7 +76,7 @@ async fn out(args: &Args, (container, path): (&str, &str), quiet: bool, cx: &mut
         check_output(path)?;
     }
     let engine = cx.engine().await?;
-    let (whose, typed, path) = whose(&engine, (container, path), &args.source).await.told()?;
+    let (engine, whose, typed, path) = whose(&engine, (container, path), &args.source).await.told()?;
     let reading = copy::read(&engine, whose, (typed, path), args.follow_link).await.told()?;
     let Some(destination) = destination else {
         return reading.into_tar(cx.ui.out()).await.map(|()| 0);
@@ -91,7 +94,7 @@ async fn into(args: &Args, (typed, path): (&str, &str), quiet: bool, cx: &mut Co
         path => Some(local(path, cx)?),
     };
     let engine = cx.engine().await?;
-    let mut container = match find(&engine, typed).await {
+    let (engine, mut container) = match locate(&engine, typed).await {
         Err(error)
             if error.kind == Kind::NotFound && image_of(&engine, &args.destination).await.is_some() =>
         {
@@ -130,11 +133,11 @@ async fn whose<'a>(
     engine: &Engine,
     (container, path): (&'a str, &'a str),
     source: &'a str,
-) -> Result<(Whose, &'a str, &'a str)> {
-    match find(engine, container).await {
-        Ok(found) => Ok((Whose::Container(Box::new(found)), container, path)),
+) -> Result<(Engine, Whose, &'a str, &'a str)> {
+    match locate(engine, container).await {
+        Ok((engine, found)) => Ok((engine, Whose::Container(Box::new(found)), container, path)),
         Err(error) if error.kind == Kind::NotFound => match image_of(engine, source).await {
-            Some((image, name, path)) => Ok((Whose::Image(image), name, path)),
+            Some((image, name, path)) => Ok((engine.clone(), Whose::Image(image), name, path)),
             None => Err(error),
         },
         Err(error) => Err(error),

@@ -122,7 +122,7 @@ fn cause(error: &Error, path: &Path) -> String {
 }
 
 /// The keys that leave a container running: the flag's, config.json's, or docker's.
-pub(super) fn detach_keys(cx: &mut Context<'_>, given: Option<&str>) -> Result<Vec<u8>> {
+pub(in crate::cli) fn detach_keys(cx: &mut Context<'_>, given: Option<&str>) -> Result<Vec<u8>> {
     let configured = match given {
         Some(text) if !text.is_empty() => text.to_owned(),
         _ => cx.docker_file()?.detach_keys,

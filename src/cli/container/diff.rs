@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::cli::errors::EngineResult;
 use crate::cli::{Context, names};
-use crate::engine::container::{ChangeKind, diff, find};
+use crate::engine::container::{ChangeKind, diff, locate};
 use crate::error::Result;
 
 /// Flags of `diff`.
@@ -21,7 +21,7 @@ pub struct Args {
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = cx.engine().await?;
-    let container = find(&engine, &args.container).await.told()?;
+    let (engine, container) = locate(&engine, &args.container).await.told()?;
     for change in diff(&engine, &container).await.told()? {
         let letter = match change.kind {
             ChangeKind::Added => b"A ",

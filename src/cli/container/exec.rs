@@ -6,8 +6,10 @@ use crate::cli::container::session::Executed;
 use crate::cli::errors::{EngineResult, from_engine};
 use crate::cli::stream::{Ended, Join, LATE_OUTPUT, check_terminal, join};
 use crate::cli::{Context, exit};
-use crate::engine::container::{exec, find};
+use crate::engine::Engine;
+use crate::engine::container::{Container, exec, locate};
 use crate::error::{Error, Kind, Result};
+use crate::oci::request::ExecRequest;
 
 /// Flags of `exec`.
 #[derive(Debug, clap::Args)]
@@ -38,8 +40,18 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     }
     let keys = create::detach_keys(cx, request.detach_keys.as_deref())?;
     let engine = cx.engine().await?;
-    let container = find(&engine, &reference).await.told()?;
-    let (process, streams) = exec(&engine, &container, &request).await.map_err(of_process)?;
+    let (engine, container) = locate(&engine, &reference).await.told()?;
+    execute(&engine, &container, &request, (keys, cx)).await
+}
+
+/// Run what is asked for in the container: the exit code is the command's.
+pub(in crate::cli) async fn execute(
+    engine: &Engine,
+    container: &Container,
+    request: &ExecRequest,
+    (keys, cx): (Vec<u8>, &mut Context<'_>),
+) -> Result<u8> {
+    let (process, streams) = exec(engine, container, request).await.map_err(of_process)?;
     process.start().await.map_err(of_process)?;
     if request.detach {
         return Ok(0);

@@ -3,7 +3,7 @@
 use crate::cli::errors::EngineResult;
 use crate::cli::whole_file::{WholeFile, check};
 use crate::cli::{Context, names};
-use crate::engine::container::{export, find};
+use crate::engine::container::{export, locate};
 use crate::error::{Error, Result};
 
 /// Flags of `export`.
@@ -35,7 +35,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         })?;
     }
     let engine = cx.engine().await?;
-    let mut container = find(&engine, &args.container).await.told()?;
+    let (engine, mut container) = locate(&engine, &args.container).await.told()?;
     match path {
         None => export(&engine, &mut container, cx.ui.out()).await.told()?,
         Some(path) => {

@@ -4,7 +4,7 @@ use std::future::pending;
 
 use crate::cli::errors::EngineResult;
 use crate::cli::{Context, names};
-use crate::engine::container::{Status, find, health};
+use crate::engine::container::{Status, health, locate};
 use crate::error::{Error, Result};
 
 /// Flags of `healthcheck`.
@@ -21,7 +21,7 @@ pub struct Args {
 /// Run the verb: what the check said, and 0 when it succeeded. The result counts as any other.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = cx.engine().await?;
-    let container = find(&engine, &args.container).await.told()?;
+    let (engine, container) = locate(&engine, &args.container).await.told()?;
     let name = &container.name;
     if container.status != Status::Running {
         return Err(Error::conflict(format!("container {name} is {}", container.status.word()))

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::errors::{EngineResult, from_engine};
 use crate::cli::{Context, names};
-use crate::engine::container::{find, inspect};
+use crate::engine::container::{inspect, locate};
 use crate::engine::{Engine, image};
 use crate::error::{Error, Kind, Result};
 use crate::output::inspect::{Inspector, Object};
@@ -116,10 +116,10 @@ async fn show(references: &[String], wanted: Wanted, shared: Shared, cx: &mut Co
 
 async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -> Result<(Object, Value)> {
     if wanted != Wanted::Image {
-        match find(engine, reference).await {
-            Ok(container) if view.native => return Ok((Object::Other, inspect::native(&container))),
-            Ok(container) => {
-                let described = inspect::inspect(engine, &container, view.size).await.told()?;
+        match locate(engine, reference).await {
+            Ok((_, container)) if view.native => return Ok((Object::Other, inspect::native(&container))),
+            Ok((engine, container)) => {
+                let described = inspect::inspect(&engine, &container, view.size).await.told()?;
                 return Ok((Object::Container, value(&described)?));
             }
             Err(error) if error.kind == Kind::NotFound && wanted == Wanted::Any => {}

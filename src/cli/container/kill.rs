@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, kill, permit};
+use crate::engine::container::{kill, locate, permit};
 use crate::error::Result;
 
 /// Flags of `kill`.
@@ -26,7 +26,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let mut failures = Failures::default();
     for reference in &args.containers {
         let killed = async {
-            let mut container = find(&engine, reference).await?;
+            let (engine, mut container) = locate(&engine, reference).await?;
             permit(&container, "kill", Some(args.force))?;
             kill(&engine, &mut container, &args.signal).await
         };

@@ -28,5 +28,6 @@ pub mod start;
 pub mod stats;
 pub mod stop;
 pub mod top;
+mod tree;
 pub mod update;
 pub mod wait;

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, pause, permit, unpause};
+use crate::engine::container::{locate, pause, permit, unpause};
 use crate::error::Result;
 
 /// Flags of `pause`.
@@ -34,9 +34,9 @@ pub struct UnpauseArgs {
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = &cx.engine().await?;
     let paused = join_all(args.containers.iter().map(async |reference| {
-        let container = find(engine, reference).await?;
+        let (engine, container) = locate(engine, reference).await?;
         permit(&container, "pause", Some(args.force))?;
-        pause(engine, &container).await
+        pause(&engine, &container).await
     }))
     .await;
     told(&args.containers, paused, cx)
@@ -45,9 +45,10 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
 /// Run `unpause`.
 pub async fn run_unpause(args: UnpauseArgs, cx: &mut Context<'_>) -> Result<u8> {
     let engine = &cx.engine().await?;
-    let thawed = join_all(
-        args.containers.iter().map(async |reference| unpause(engine, &find(engine, reference).await?).await),
-    )
+    let thawed = join_all(args.containers.iter().map(async |reference| {
+        let (engine, container) = locate(engine, reference).await?;
+        unpause(&engine, &container).await
+    }))
     .await;
     told(&args.containers, thawed, cx)
 }

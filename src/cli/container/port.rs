@@ -2,7 +2,7 @@
 
 use crate::cli::errors::EngineResult;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, inspect};
+use crate::engine::container::{inspect, locate};
 use crate::error::{Error, Result};
 use crate::net::PublishedPort;
 
@@ -22,7 +22,7 @@ pub struct Args {
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let wanted = args.port.as_deref().map(parse).transpose()?;
     let engine = cx.engine().await?;
-    let container = find(&engine, &args.container).await.told()?;
+    let (_, container) = locate(&engine, &args.container).await.told()?;
     let published = inspect::connection(&container).map(|connection| connection.ports).unwrap_or_default();
     for line in lines(&published, wanted.as_ref(), &args.container)? {
         cx.ui.line(line)?;

@@ -4,7 +4,11 @@ use futures_util::stream::{self, StreamExt};
 
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{RemoveOptions, find, permit, remove, remove_remains, settle, unlink};
+use crate::engine::Engine;
+use crate::engine::container::{
+    Container, RemoveOptions, find, locate, permit, remove, remove_remains, settle, unlink,
+};
+use crate::engine::pod::is_pod_form;
 use crate::error::{Kind, Result};
 
 /// How many containers are removed side by side: a removal waits more than it works.
@@ -40,9 +44,9 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         let engine = &engine;
         async move {
             let removed = async {
-                let container = find(engine, reference).await?;
+                let (engine, container) = looked_for(engine, reference, options.force).await?;
                 permit(&container, "remove", Some(options.force))?;
-                remove(engine, &container, options).await
+                remove(&engine, &container, options).await
             };
             (reference, removed.await)
         }
@@ -64,6 +68,15 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         }
     }
     Ok(failures.code())
+}
+
+/// `rm -f NAME` is how scripts make sure that nothing of that name is there: it never means a pod that happens to be
+/// called so, unless it is written as one.
+async fn looked_for(engine: &Engine, reference: &str, force: bool) -> Result<(Engine, Container)> {
+    if force && !is_pod_form(reference) {
+        return Ok((engine.clone(), find(engine, reference).await?));
+    }
+    locate(engine, reference).await
 }
 
 /// `--link`: the names are links, `CONTAINER/ALIAS`.

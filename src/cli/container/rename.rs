@@ -2,7 +2,7 @@
 
 use crate::cli::errors::EngineResult;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, permit, rename, settle};
+use crate::engine::container::{locate, permit, rename, settle};
 use crate::error::{Error, Result};
 
 /// Flags of `rename`.
@@ -26,7 +26,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     }
     let engine = cx.engine().await?;
     settle(&engine).await?;
-    let mut container = find(&engine, old).await.told()?;
+    let (engine, mut container) = locate(&engine, old).await.told()?;
     permit(&container, "rename", None).told()?;
     rename(&engine, &mut container, new).await.told()?;
     Ok(0)

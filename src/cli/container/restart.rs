@@ -3,7 +3,7 @@
 use crate::cli::args::parse::number;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, permit, restart};
+use crate::engine::container::{locate, permit, restart};
 use crate::error::Result;
 
 /// Flags of `restart`.
@@ -27,7 +27,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let mut failures = Failures::default();
     for reference in &args.containers {
         let restarted = async {
-            let mut container = find(&engine, reference).await?;
+            let (engine, mut container) = locate(&engine, reference).await?;
             permit(&container, "restart", None)?;
             let restarted = restart(&engine, &mut container, args.signal.as_deref(), args.timeout).await;
             restarted.map_err(|error| error.context(format!("Cannot restart container {reference}")))

@@ -49,6 +49,11 @@ pub const LISTING: Listing<Row> = Listing {
         Column { name: "Mounts", header: "MOUNTS", value: |row| mounts(row).into() },
         Column { name: "Names", header: "NAMES", value: |row| row.container.name.clone().into() },
         Column {
+            name: "Namespace",
+            header: "NAMESPACE",
+            value: |row| row.container.namespace.clone().into(),
+        },
+        Column {
             name: "Networks",
             header: "NETWORKS",
             value: |row| networks(&row.container).join(",").into(),

@@ -4,7 +4,7 @@ use crate::cli::container::{attach, create, wait};
 use crate::cli::exit::Failures;
 use crate::cli::stream::Join;
 use crate::cli::{Context, errors, names};
-use crate::engine::container::{StartOptions, find, start};
+use crate::engine::container::{StartOptions, locate, start};
 use crate::error::{Error, Result};
 use crate::monitor::client::Wants;
 
@@ -59,7 +59,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let (mut started_ids, mut failures, mut failed) = (Vec::new(), Failures::default(), Vec::new());
     for reference in &args.containers {
         let started = async {
-            let mut container = find(&engine, reference).await?;
+            let (engine, mut container) = locate(&engine, reference).await?;
             start(&engine, &mut container, StartOptions::default()).await?;
             Ok(container.id)
         };
@@ -97,7 +97,8 @@ async fn stay(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     };
     let engine = cx.engine().await?;
     let keys = create::detach_keys(cx, args.detach_keys.as_deref())?;
-    let mut container = find(&engine, reference).await.map_err(crate::cli::errors::from_engine)?;
+    let (engine, mut container) =
+        locate(&engine, reference).await.map_err(crate::cli::errors::from_engine)?;
     let input = args.interactive && container.record()?.request.open_stdin;
     crate::cli::stream::check_terminal(container.tty, input)?;
     let wants = Wants { stdin: input, stdout: true, stderr: true };

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use crate::cli::errors::EngineResult;
 use crate::cli::{Context, names};
 use crate::engine::Engine;
-use crate::engine::container::{Container, Sampler, Status, Usage, find, is_sandbox, list};
+use crate::engine::container::{Container, Sampler, Status, Usage, find, is_sandbox, list, locate};
 use crate::error::{Kind, Result};
 use crate::output::format::{Column, Format, Listing};
 use crate::output::units::{bytes_size, human_size_with_precision};
@@ -24,9 +24,19 @@ const FIRST: Duration = Duration::from_millis(500);
 #[command(after_help = "Examples:\n  wharfie stats\n  wharfie stats --no-stream web db\n  \
                   wharfie stats --no-stream --format '{{.Name}}: {{.CPUPerc}} {{.MemUsage}}'")]
 pub struct Args {
+    #[command(flatten)]
+    flags: Flags,
+    /// Containers by name or id
+    #[arg(value_name = "CONTAINER", add = names::running_containers())]
+    containers: Vec<String>,
+}
+
+/// How it is shown.
+#[derive(Debug, clap::Args)]
+pub struct Flags {
     /// Show all containers (default shows just running)
     #[arg(short, long)]
-    all: bool,
+    pub(in crate::cli) all: bool,
     /// Format output using a custom template: 'table', 'table TEMPLATE', 'json' or a Go template
     #[arg(long, value_name = "string")]
     format: Option<String>,
@@ -36,13 +46,10 @@ pub struct Args {
     /// Do not truncate output
     #[arg(long)]
     no_trunc: bool,
-    /// Containers by name or id
-    #[arg(value_name = "CONTAINER", add = names::running_containers())]
-    containers: Vec<String>,
 }
 
 /// A row: a container and its sample.
-struct Row {
+pub(in crate::cli) struct Row {
     /// What the user called it; the id of one that was not named.
     reference: String,
     id: String,
@@ -112,19 +119,42 @@ fn size(bytes: u64) -> String {
 
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
-    let format = cx.format(args.format.as_deref(), false, |file| file.stats_format)?;
-    let format = Format::parse(format.as_deref(), false, LISTING)?;
+    let format = format(&args.flags, cx)?;
     let engine = cx.engine().await?;
-    let mut targets = Targets::new(&engine, &args).await.told()?;
-    let mut sampler = Sampler::new(&engine);
+    if args.containers.is_empty() {
+        return show(&engine, (&args.flags, format), None, cx).await;
+    }
+    let found = join_all(args.containers.iter().map(|reference| locate(&engine, reference))).await;
+    let mut named = Vec::new();
+    for (reference, found) in args.containers.iter().zip(found) {
+        named.push((reference.clone(), found.told()?.1));
+    }
+    show(&engine, (&args.flags, format), Some(named), cx).await
+}
+
+/// How rows are written.
+pub(in crate::cli) fn format(flags: &Flags, cx: &mut Context<'_>) -> Result<Format<Row>> {
+    let format = cx.format(flags.format.as_deref(), false, |file| file.stats_format)?;
+    Format::parse(format.as_deref(), false, LISTING)
+}
+
+/// Show what these containers use, each with what the user called it; with None what all of the namespace use.
+pub(in crate::cli) async fn show(
+    engine: &Engine,
+    (flags, format): (&Flags, Format<Row>),
+    named: Option<Vec<(String, Container)>>,
+    cx: &mut Context<'_>,
+) -> Result<u8> {
+    let mut targets = Targets::new(engine, flags.all, named).await.told()?;
+    let mut sampler = Sampler::new(engine);
     sampler.sample(&targets.containers).await;
     tokio::time::sleep(FIRST).await;
     let mut screen = Screen { begun: false };
     loop {
         let next = tokio::time::Instant::now() + EVERY;
         let usages = sampler.sample(&targets.containers).await;
-        let rows = targets.rows(usages, args.no_trunc);
-        if args.no_stream {
+        let rows = targets.rows(usages, flags.no_trunc);
+        if flags.no_stream {
             // docker shows no titles of nothing.
             if !rows.is_empty() {
                 format.write(cx.ui, &rows)?;
@@ -133,7 +163,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         }
         screen.show(&format, &rows, cx)?;
         tokio::time::sleep_until(next).await;
-        targets.look_again(&engine).await.told()?;
+        targets.look_again(engine).await.told()?;
         if targets.are_gone() {
             return screen.clear(cx).map(|()| 0);
         }
@@ -149,17 +179,15 @@ struct Targets {
 }
 
 impl Targets {
-    async fn new(engine: &Engine, args: &Args) -> Result<Self> {
-        let mut targets = Self { containers: Vec::new(), named: None, all: args.all };
-        if args.containers.is_empty() {
+    async fn new(engine: &Engine, all: bool, named: Option<Vec<(String, Container)>>) -> Result<Self> {
+        let mut targets = Self { containers: Vec::new(), named: None, all };
+        let Some(found) = named else {
             targets.look_again(engine).await?;
             return Ok(targets);
-        }
-        let found = join_all(args.containers.iter().map(|reference| find(engine, reference))).await;
+        };
         let mut named = HashMap::new();
-        for (reference, container) in args.containers.iter().zip(found) {
-            let container = container?;
-            if named.insert(container.id.clone(), reference.clone()).is_none() {
+        for (reference, container) in found {
+            if named.insert(container.id.clone(), reference).is_none() {
                 targets.containers.push(container);
             }
         }
@@ -179,8 +207,10 @@ impl Targets {
                 });
             }
             Some(_) => {
-                let again =
-                    join_all(self.containers.iter().map(|container| find(engine, &container.id))).await;
+                let again = self.containers.iter().map(async |container| {
+                    find(&engine.in_namespace(&container.namespace)?, &container.id).await
+                });
+                let again = join_all(again).await;
                 self.containers.clear();
                 for container in again {
                     match container {

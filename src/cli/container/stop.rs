@@ -3,7 +3,7 @@
 use crate::cli::args::parse::number;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, permit, stop};
+use crate::engine::container::{locate, permit, stop};
 use crate::error::Result;
 
 /// Flags of `stop`.
@@ -30,9 +30,9 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let stops = args.containers.iter().map(|reference| {
         let (engine, signal) = (&engine, args.signal.as_deref());
         async move {
-            let mut container = find(engine, reference).await?;
+            let (engine, mut container) = locate(engine, reference).await?;
             permit(&container, "stop", Some(args.force))?;
-            stop(engine, &mut container, signal, args.timeout).await
+            stop(&engine, &mut container, signal, args.timeout).await
         }
     });
     let ended = futures_util::future::join_all(stops).await;

@@ -4,13 +4,14 @@ mod columns;
 mod options;
 
 use columns::Sight;
-use options::columns;
+use options::{Column, columns};
 
 use crate::cli::errors::EngineResult;
 use crate::cli::{Context, names};
-use crate::engine::container::{find, processes};
+use crate::engine::container::{locate, processes};
 use crate::error::Result;
 use crate::output::table::aligned;
+use crate::sys::process::Process;
 
 /// docker's table of processes: at least twenty characters a column, three of them spaces.
 const WIDTH: usize = 20;
@@ -32,21 +33,46 @@ pub struct Args {
 
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
-    let columns = columns(&args.options)?;
+    let sheet = Sheet::new(&args.options)?;
     let engine = cx.engine().await?;
-    let container = find(&engine, &args.container).await.told()?;
+    let (engine, container) = locate(&engine, &args.container).await.told()?;
     let processes = processes(&engine, &container).await.told()?;
-    let sight = Sight::now()?;
-    let titles: Vec<&str> = columns.iter().map(|column| column.title.as_str()).collect();
-    let mut text = format!("{}\n", titles.join("\t"));
-    for process in &processes {
-        let cells: Vec<String> =
-            columns.iter().map(|column| printable(&(column.value)(process, &sight))).collect();
-        text.push_str(&cells.join("\t"));
-        text.push('\n');
-    }
-    cx.ui.print(aligned(&text, WIDTH, PADDING))?;
+    let lines: String = sheet.lines(&processes).collect();
+    cx.ui.print(table(&format!("{}{lines}", sheet.titles())))?;
     Ok(0)
+}
+
+/// The columns that are asked for, and what their values are seen against.
+pub(in crate::cli) struct Sheet {
+    columns: Vec<Column>,
+    sight: Sight,
+}
+
+impl Sheet {
+    /// From the options of ps.
+    pub(in crate::cli) fn new(options: &[String]) -> Result<Self> {
+        Ok(Self { columns: columns(options)?, sight: Sight::now()? })
+    }
+
+    /// The titles, with a newline.
+    pub(in crate::cli) fn titles(&self) -> String {
+        let titles: Vec<&str> = self.columns.iter().map(|column| column.title.as_str()).collect();
+        format!("{}\n", titles.join("\t"))
+    }
+
+    /// A line a process, with a newline.
+    pub(in crate::cli) fn lines(&self, processes: &[Process]) -> impl Iterator<Item = String> {
+        processes.iter().map(|process| {
+            let cells: Vec<String> =
+                self.columns.iter().map(|column| printable(&(column.value)(process, &self.sight))).collect();
+            format!("{}\n", cells.join("\t"))
+        })
+    }
+}
+
+/// Lines of cells as docker aligns them.
+pub(in crate::cli) fn table(text: &str) -> String {
+    aligned(text, WIDTH, PADDING)
 }
 
 /// A process writes its own name and arguments: nothing of it shall move the cursor or a column.

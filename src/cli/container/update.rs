@@ -6,7 +6,7 @@ use crate::cli::args::resources::{cpuset, set};
 use crate::cli::errors::{EngineResult, from_engine};
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{Update, find, permit, update};
+use crate::engine::container::{Update, locate, permit, update};
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::Resources;
 
@@ -147,7 +147,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let mut failures = Failures::default();
     for reference in &args.containers {
         let updated = async {
-            let mut container = find(&engine, reference).await?;
+            let (engine, mut container) = locate(&engine, reference).await?;
             permit(&container, "update", Some(args.force))?;
             update(&engine, &mut container, &wish).await
         };

@@ -7,7 +7,7 @@ use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
 use crate::engine::Engine;
 use crate::engine::container::health::{Ready, until_ready};
-use crate::engine::container::{find, wait, wait_for_next_exit, wait_until_removed};
+use crate::engine::container::{locate, wait, wait_for_next_exit, wait_until_removed};
 use crate::error::{Error, Result};
 use crate::output::units::parse_duration;
 
@@ -87,7 +87,8 @@ async fn one(
     condition: Condition,
     limit: Option<Duration>,
 ) -> Result<String> {
-    let container = find(engine, reference).await?;
+    let (engine, container) = locate(engine, reference).await?;
+    let engine = &engine;
     let waiting = async {
         let status = match condition {
             Condition::NotRunning => wait(engine, &container).await?,

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::told;
-use crate::cli::Context;
+use crate::cli::{Context, namespaces};
 use crate::engine::image::{self, ImageFilters, ImageSummary};
 use crate::error::{Error, Result};
 use crate::output::table::align;
@@ -23,6 +23,9 @@ pub struct Args {
     /// Show all images (default hides intermediate and dangling images)
     #[arg(short, long)]
     all: bool,
+    /// List the images of every containerd namespace
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
     /// Show digests
     #[arg(long)]
     digests: bool,
@@ -48,6 +51,7 @@ pub struct Args {
 
 /// One name of an image.
 struct Row {
+    namespace: String,
     id: String,
     repository: String,
     tag: String,
@@ -59,6 +63,7 @@ struct Row {
 
 const COLUMNS: &[Column<Row>] = &[
     Column { name: "ID", header: "IMAGE ID", value: |row| row.id.as_str().into() },
+    Column { name: "Namespace", header: "NAMESPACE", value: |row| row.namespace.as_str().into() },
     Column { name: "Repository", header: "REPOSITORY", value: |row| row.repository.as_str().into() },
     Column { name: "Tag", header: "TAG", value: |row| row.tag.as_str().into() },
     Column { name: "Digest", header: "DIGEST", value: |row| row.digest.as_str().into() },
@@ -88,7 +93,12 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         type_name: "*formatter.imageContext",
         columns: COLUMNS,
         methods: &[],
-        table: if args.digests { TABLE_WITH_DIGESTS } else { TABLE },
+        table: match (args.all_namespaces, args.digests) {
+            (false, false) => TABLE,
+            (false, true) => TABLE_WITH_DIGESTS,
+            (true, false) => ["Namespace", "Repository", "Tag", "ID", "CreatedSince", "Size"].as_slice(),
+            (true, true) => &["Namespace", "Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"],
+        },
         quiet: "ID",
         raw: "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n",
     };
@@ -100,22 +110,35 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let now = Timestamp::now();
     let filters = filters(&args, now)?;
     let engine = cx.engine().await?;
-    let mut images = image::list(&engine, &filters).await.map_err(told)?;
-    // As docker does since version 29: nameless images are shown when they are asked for.
-    images.retain(|image| args.all || filters.dangling.is_some() || !image.is_dangling());
+    let mut listed = Vec::new();
+    for engine in namespaces::engines(&engine, args.all_namespaces).await.map_err(told)? {
+        let mut images = image::list(&engine, &filters).await.map_err(told)?;
+        // As docker does since version 29: nameless images are shown when they are asked for.
+        images.retain(|image| args.all || filters.dangling.is_some() || !image.is_dangling());
+        listed.push((engine.containerd.namespace().to_owned(), images));
+    }
     if args.tree {
+        let images: Vec<ImageSummary> = listed.into_iter().flat_map(|(_, images)| images).collect();
         cx.ui.print(align(&tree(&images)))?;
         return Ok(0);
     }
-    let rows: Vec<Row> =
-        images.iter().flat_map(|image| rows(image, with_digests, args.no_trunc, now)).collect();
-    format.write(cx.ui, &rows)?;
+    let mut all: Vec<Row> = Vec::new();
+    for (namespace, images) in &listed {
+        let of = images.iter().flat_map(|image| rows(image, with_digests, args.no_trunc, now));
+        all.extend(of.map(|row| Row { namespace: namespace.clone(), ..row }));
+    }
+    format.write(cx.ui, &all)?;
+    cx.ui.flush()?;
+    if all.is_empty() {
+        namespaces::hint_at_kubernetes(&engine, cx).await?;
+    }
     Ok(0)
 }
 
 /// One row a tag; without tags one a repository, as docker does it.
 fn rows(image: &ImageSummary, with_digests: bool, no_trunc: bool, now: Timestamp) -> Vec<Row> {
     let row = |repository: &str, tag: &str, digest: &str| Row {
+        namespace: String::new(),
         id: if no_trunc { image.id.clone() } else { short(&image.id) },
         repository: repository.to_owned(),
         tag: tag.to_owned(),

@@ -2,12 +2,14 @@
 
 mod create;
 mod exec;
+mod filter;
 mod inspect;
 mod logs;
 mod ls;
 mod parts;
 mod port_forward;
 mod remove;
+pub(in crate::cli) mod row;
 mod run;
 mod start;
 mod stats;

@@ -1,18 +1,60 @@
 //! From what the user wrote to a container: a name, an id, or the start of an id.
 
-use super::list::with_states;
-use super::model::{Container, NAME_LABEL};
-use super::origin::adapt;
-use crate::engine::Engine;
-use crate::error::{Error, Result};
+use super::list::{records, with_states};
+use super::model::{Container, NAME_LABEL, Origin};
+use crate::engine::{Engine, pod};
+use crate::error::{Error, Kind, Result};
 
-/// The container that `reference` names, with its state.
+/// The length of ids that clients make up.
+const ID_LENGTH: usize = 64;
+
+/// The container that `reference` names, with its state: a container's name or id, then a pod's name.
 pub async fn find(engine: &Engine, reference: &str) -> Result<Container> {
+    match find_itself(engine, reference).await {
+        Err(error) if error.kind == Kind::NotFound => pod_or(engine, reference, error).await,
+        found => found,
+    }
+}
+
+/// The container whose own name or id `reference` is.
+pub async fn find_itself(engine: &Engine, reference: &str) -> Result<Container> {
     let reference = reference.strip_prefix('/').unwrap_or(reference);
-    let matches = candidates(engine, reference).await?;
-    let chosen = choose(matches, reference)?;
+    let chosen = choose(candidates(engine, reference).await?, reference)?;
     let mut chosen = with_states(engine, vec![chosen]).await;
     chosen.pop().ok_or_else(|| no_such(reference))
+}
+
+/// The container that `reference` names, and the engine of its namespace: where the user has chosen none and
+/// containerd's default one has no such container, pods and their containers' ids are looked for where Kubernetes
+/// keeps them.
+pub async fn locate(engine: &Engine, reference: &str) -> Result<(Engine, Container)> {
+    let error = match find(engine, reference).await {
+        Ok(container) => return Ok((engine.clone(), container)),
+        Err(error) => error,
+    };
+    let elsewhere = !engine.config.namespace_given && engine.containerd.namespace() != pod::NAMESPACE;
+    if error.kind != Kind::NotFound || !elsewhere {
+        return Err(error);
+    }
+    let kubernetes = engine.in_namespace(pod::NAMESPACE)?;
+    match find(&kubernetes, reference).await {
+        Ok(container) if container.origin == Origin::Cri => Ok((kubernetes, container)),
+        Err(other) if other.kind != Kind::NotFound || pod::is_pod_form(reference) => Err(other),
+        Ok(_) | Err(_) => Err(error),
+    }
+}
+
+/// The pod's container of that name, or else `error`: one that says more about a pod that is there.
+async fn pod_or(engine: &Engine, reference: &str, error: Error) -> Result<Container> {
+    // Whole ids are asked for often, of what has just gone. No pod is called like one.
+    let is_id = reference.len() == ID_LENGTH && reference.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if reference.is_empty() || is_id {
+        return Err(error);
+    }
+    match pod::find_container(engine, reference).await {
+        Err(other) if other.kind == Kind::NotFound && !pod::is_pod_form(reference) => Err(error),
+        found => found,
+    }
 }
 
 /// docker's error for what is not there.
@@ -33,8 +75,7 @@ async fn candidates(engine: &Engine, reference: &str) -> Result<Vec<Container>> 
     if reference.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         filters.push(format!("id~=/^{reference}/"));
     }
-    let found = engine.containerd.containers(&filters).await?;
-    Ok(found.into_iter().map(|raw| adapt(raw, &engine.paths, engine.containerd.namespace())).collect())
+    records(engine, &filters).await
 }
 
 /// docker's order: the whole id, then the name, then an unambiguous start of an id.

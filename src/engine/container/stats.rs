@@ -102,7 +102,10 @@ async fn read(engine: &Engine, container: &Container) -> Reading {
         Status::Unknown => return Reading::Unknown,
         _ => return Reading::Nothing,
     }
-    let asked = engine.containerd.metrics(&container.id, SHIM_DEADLINE);
+    let Ok(containerd) = engine.containerd.with_namespace(&container.namespace) else {
+        return Reading::Unknown;
+    };
+    let asked = containerd.metrics(&container.id, SHIM_DEADLINE);
     match tokio::time::timeout(SHIM_DEADLINE, asked).await {
         Ok(Ok(Some(metrics))) => Reading::Taken(Taken { metrics, at: Instant::now() }),
         Ok(Ok(None) | Err(_)) | Err(_) => Reading::Unknown,

@@ -8,6 +8,8 @@ use crate::engine::Engine;
 use crate::engine::container::{self, Container, is_sandbox};
 use crate::error::Result;
 
+/// CRI's label for what it made.
+const KIND: &str = "io.cri-containerd.kind";
 /// The labels by which CRI and a kubelet say what a record is.
 const POD_NAME: &str = "io.kubernetes.pod.name";
 const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
@@ -16,12 +18,31 @@ const CONTAINER_NAME: &str = "io.kubernetes.container.name";
 
 /// Every pod of the engine's namespace, newest first.
 pub async fn list(engine: &Engine) -> Result<Vec<Pod>> {
-    Ok(of_containers(container::list(engine).await?))
+    let filters = [format!("labels.\"{KIND}\"==sandbox"), format!("labels.\"{KIND}\"==container")];
+    let containers = container::records(engine, &filters).await?;
+    let mut pods = of_containers(container::with_states(engine, containers).await);
+    pods.iter_mut().for_each(look_up_addresses);
+    Ok(pods)
 }
 
-/// The pods that these containers make up, in the order of their sandboxes. What belongs to no pod is left out.
+/// Every pod of the engine's namespace, newest first, its tasks not looked at.
+pub(super) async fn records(engine: &Engine) -> Result<Vec<Pod>> {
+    let filters = [format!("labels.\"{KIND}\"==sandbox"), format!("labels.\"{KIND}\"==container")];
+    Ok(of_containers(container::records(engine, &filters).await?))
+}
+
+/// Where a record tells no address, its network namespace does.
+fn look_up_addresses(pod: &mut Pod) {
+    if !pod.addresses.is_empty() || pod.pid == 0 {
+        return;
+    }
+    pod.addresses = if pod.host_network { Vec::new() } else { crate::sys::addresses::of_process(pod.pid) };
+}
+
+/// The pods that these containers make up, newest first. What belongs to no pod is left out.
 pub fn of_containers(containers: Vec<Container>) -> Vec<Pod> {
-    let (sandboxes, others): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_sandbox);
+    let (mut sandboxes, others): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_sandbox);
+    sandboxes.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.id.cmp(&b.id)));
     let mut members: HashMap<String, Vec<Member>> = HashMap::new();
     for container in others {
         if let Some((sandbox, member)) = member(container) {

@@ -84,4 +84,29 @@ impl Pod {
         }
         current
     }
+
+    /// Each container that is not done with what the others had to wait for: a kubelet makes the others only after
+    /// the last init container has ended well.
+    pub fn main(&self) -> Vec<&Member> {
+        let current = self.current();
+        let is_over = |member: &Member| {
+            let ended = member.container.state.finished_at;
+            let well = member.container.status == Status::Exited
+                && member.container.state.exit_code.unwrap_or_default() == 0;
+            well && current.iter().any(|other| {
+                other.name != member.name && ended.is_some() && other.container.created_at >= ended
+            })
+        };
+        current.iter().filter(|member| !is_over(member)).copied().collect()
+    }
+
+    /// The address that others reach it at.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.addresses.first().copied()
+    }
+
+    /// Its records: the sandbox, then the containers.
+    pub fn into_containers(self) -> impl Iterator<Item = Container> {
+        std::iter::once(self.sandbox).chain(self.containers.into_iter().map(|member| member.container))
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::files::LogFile;
-use super::parse::{Known, Loose, known, moment};
+use super::parse::{Cri, Known, Loose, known, moment};
 use super::{Entry, Options, Sink};
 use crate::Result;
 use crate::monitor::log::Stream;
@@ -39,7 +39,17 @@ pub(super) struct Entries {
     /// The rest of a line that is too long is still to come.
     skipping: bool,
     text: Vec<u8>,
+    /// The lines of each stream of which only parts have come.
+    parts: [Parts; 2],
     filter: Filter,
+}
+
+/// What has come of a line.
+#[derive(Debug, Default)]
+struct Parts {
+    /// When it began.
+    time: String,
+    text: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -63,6 +73,7 @@ impl Entries {
             end: 0,
             skipping: false,
             text: Vec::new(),
+            parts: Default::default(),
             filter: Filter {
                 stdout: options.stdout,
                 stderr: options.stderr,
@@ -85,6 +96,14 @@ impl Entries {
                 return Ok(Reached::PastUntil);
             }
         }
+    }
+
+    /// Hands on what has come of lines whose rest will not come.
+    pub(super) fn finish(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        for (stream, parts) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&mut self.parts) {
+            hand_on(stream, parts, &self.filter, sink)?;
+        }
+        Ok(())
     }
 
     /// The next file does not continue this one's last line.
@@ -127,7 +146,12 @@ impl Entries {
             if std::mem::take(&mut self.skipping) {
                 continue;
             }
-            if let Some(loose) = Loose::parse(&rest[..end]) {
+            if let Some(line) = Cri::parse(&rest[..end]) {
+                let parts = &mut self.parts[line.stream as usize];
+                if add(&line, parts, &self.filter, sink)?.is_past_until() {
+                    return Ok(Reached::PastUntil);
+                }
+            } else if let Some(loose) = Loose::parse(&rest[..end]) {
                 let entry = Entry {
                     stream: loose.stream(),
                     line: loose.log.as_bytes(),
@@ -140,6 +164,31 @@ impl Entries {
             }
         }
     }
+}
+
+/// A line of CRI's, joined with the parts before it. Rotation may have come between them.
+fn add(line: &Cri<'_>, parts: &mut Parts, filter: &Filter, sink: &mut Sink<'_>) -> Result<Reached> {
+    if parts.time.is_empty() {
+        parts.time.push_str(line.time);
+    }
+    parts.text.extend_from_slice(line.text);
+    if !line.is_part {
+        parts.text.push(b'\n');
+    } else if parts.text.len() < LONGEST {
+        return Ok(Reached::End);
+    }
+    hand_on(line.stream, parts, filter, sink)
+}
+
+fn hand_on(stream: Stream, parts: &mut Parts, filter: &Filter, sink: &mut Sink<'_>) -> Result<Reached> {
+    if parts.time.is_empty() {
+        return Ok(Reached::End);
+    }
+    let entry = Entry { stream, line: &parts.text, time: &parts.time, attributes: NO_ATTRIBUTES };
+    let reached = filter.pass(&entry, sink);
+    parts.time.clear();
+    parts.text.clear();
+    reached
 }
 
 impl Filter {

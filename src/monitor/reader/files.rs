@@ -1,6 +1,6 @@
 //! The files of one log: the current one, and the older ones that rotation left, perhaps compressed.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// How often to look for a moment without rotation, and how long to wait in between.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// The form of a kubelet's times in names, `0` for any digit.
+const MOMENT: &str = "00000000-000000";
 
 /// One opened file.
 #[derive(Debug)]
@@ -74,26 +77,56 @@ impl LogFile {
     }
 }
 
+/// An older file of a log.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Older {
+    /// What rotation put behind the log's name, in the order of the files' age.
+    age: Age,
+    packed: bool,
+}
+
+/// The sooner variant and the smaller value is the older file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Age {
+    /// A kubelet's: the moment of the rotation, as in `0.log.20260102-030405`.
+    Moment(String),
+    /// docker's: one more with each rotation since.
+    Number(Reverse<u32>),
+}
+
+impl Older {
+    fn path(&self, log: &Path) -> PathBuf {
+        match &self.age {
+            Age::Number(Reverse(number)) => numbered(log, *number, self.packed),
+            Age::Moment(moment) => {
+                let packed = if self.packed { ".gz" } else { "" };
+                let mut path = log.as_os_str().to_owned();
+                path.push(format!(".{moment}{packed}"));
+                path.into()
+            }
+        }
+    }
+}
+
 /// All files of the log at `path`, oldest first, as they are between two rotations.
 pub(super) fn open_all(path: &Path) -> Result<Vec<LogFile>> {
     for attempt in 0..TRIES {
         if attempt > 0 {
             std::thread::sleep(PAUSE);
         }
-        let numbers = numbers(path).map_err(|cause| Error::io("read", path, cause))?;
-        let gaps = !numbers.keys().copied().eq(1..=u32::try_from(numbers.len()).unwrap_or(u32::MAX));
+        let older = older(path).map_err(|cause| Error::io("read", path, cause))?;
         // While files are renamed one after the other, one is missing. If it stays so, somebody removed it.
-        if (gaps || (!numbers.is_empty() && !path.exists())) && attempt < TRIES / 2 {
+        if (has_gaps(&older) || (!older.is_empty() && !path.exists())) && attempt < TRIES / 2 {
             continue;
         }
         let mut files = Vec::new();
-        for (number, packed) in numbers.iter().rev() {
-            files.extend(LogFile::open(numbered(path, *number, *packed), *packed)?);
+        for old in &older {
+            files.extend(LogFile::open(old.path(path), old.packed)?);
         }
-        let complete = files.len() == numbers.len();
+        let complete = files.len() == older.len();
         files.extend(LogFile::open(path.to_path_buf(), false)?);
         // A list that was read while files were renamed may have missed one.
-        let again = self::numbers(path).is_ok_and(|again| again == numbers);
+        let again = self::older(path).is_ok_and(|again| again == older);
         if complete && again && files.iter().all(|file| inode(&file.path) == Some(file.inode)) {
             return Ok(files);
         }
@@ -102,27 +135,50 @@ pub(super) fn open_all(path: &Path) -> Result<Vec<LogFile>> {
         .hint("give the container a larger `--log-opt max-size`"))
 }
 
-/// The numbers of the old files, and whether each is packed.
-fn numbers(path: &Path) -> io::Result<BTreeMap<u32, bool>> {
-    let mut numbers = BTreeMap::new();
+/// Numbers have no gaps but during a rotation.
+fn has_gaps(older: &[Older]) -> bool {
+    let numbers = older.iter().rev().filter_map(|old| match old.age {
+        Age::Number(Reverse(number)) => Some(number),
+        Age::Moment(_) => None,
+    });
+    numbers.zip(1..).any(|(number, expected)| number != expected)
+}
+
+/// The old files, oldest first.
+fn older(path: &Path) -> io::Result<Vec<Older>> {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
-        return Ok(numbers);
+        return Ok(Vec::new());
     };
     let entries = match std::fs::read_dir(directory) {
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(numbers),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
     };
+    let mut found = Vec::new();
     for entry in entries {
         let entry = entry?.file_name();
         let suffix = entry.to_str().and_then(|entry| entry.strip_prefix(name)?.strip_prefix('.'));
         let Some(suffix) = suffix else { continue };
         let plain = suffix.strip_suffix(".gz");
-        if let Ok(number) = plain.unwrap_or(suffix).parse() {
-            // Just before the unpacked one is removed both are there.
-            numbers.entry(number).and_modify(|packed| *packed = false).or_insert(plain.is_some());
+        if let Some(age) = age(plain.unwrap_or(suffix)) {
+            found.push(Older { age, packed: plain.is_some() });
         }
     }
-    Ok(numbers)
+    // Just before the unpacked one is removed both are there, the unpacked one first.
+    found.sort_unstable();
+    found.dedup_by(|next, first| next.age == first.age);
+    Ok(found)
+}
+
+fn age(suffix: &str) -> Option<Age> {
+    let is_moment = suffix.len() == MOMENT.len()
+        && suffix.bytes().zip(MOMENT.bytes()).all(|(byte, form)| match form {
+            b'0' => byte.is_ascii_digit(),
+            other => byte == other,
+        });
+    if is_moment {
+        return Some(Age::Moment(suffix.to_owned()));
+    }
+    suffix.parse().ok().map(|number| Age::Number(Reverse(number)))
 }
 
 /// Which file a path leads to now.

@@ -72,7 +72,7 @@ pub fn follow(
             None => {}
         }
         if last_round {
-            return Ok(());
+            return entries.finish(sink);
         }
         last_round = ended(quiet);
         if !last_round {

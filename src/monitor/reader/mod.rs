@@ -1,6 +1,7 @@
-//! Reads json-file logs for `logs`: wharfie's, docker's and nerdctl's, over rotated and compressed files, from
-//! the start or the last lines, once or as they grow.
+//! Reads logs for `logs`: json-file ones of wharfie's, docker's and nerdctl's, and those of pods, over rotated and
+//! compressed files, from the start or the last lines, once or as they grow.
 
+mod attempts;
 mod entries;
 mod files;
 mod follow;
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use super::log::Stream;
 use crate::Result;
 
+pub use attempts::{attempts, follow_attempts, is_attempt};
 pub use follow::follow;
 pub use parse::moment;
 pub use render::render;
@@ -66,11 +68,11 @@ pub fn read(path: &Path, options: &Options, sink: &mut Sink<'_>) -> Result<()> {
     let mut entries = entries::Entries::new(options);
     for file in &mut files[from..] {
         if entries.read(file, sink)?.is_past_until() {
-            break;
+            return Ok(());
         }
         entries.forget_rest();
     }
-    Ok(())
+    entries.finish(sink)
 }
 
 #[cfg(test)]

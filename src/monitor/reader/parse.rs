@@ -100,30 +100,42 @@ pub(super) struct Loose {
 impl Loose {
     /// From one line; None when it is no entry.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
-        if line.first().is_some_and(u8::is_ascii_digit) {
-            return Self::of_cri(line);
-        }
         let loose: Self = serde_json::from_slice(line).ok()?;
         (!loose.time.is_empty()).then_some(loose)
     }
 
-    /// The form of CRI's logs: time, stream, `F` for a whole line or `P` for a part of one, text.
-    fn of_cri(line: &[u8]) -> Option<Self> {
-        let text = String::from_utf8_lossy(line);
-        let mut fields = text.splitn(4, ' ');
-        let (time, stream, tags) = (fields.next()?, fields.next()?, fields.next()?);
-        if !matches!(stream, "stdout" | "stderr") || moment(time).is_none() {
-            return None;
-        }
-        let mut log = fields.next().unwrap_or_default().to_owned();
-        if tags.split(':').next() == Some("F") {
-            log.push('\n');
-        }
-        Some(Self { log, stream: stream.into(), time: time.into(), attrs: BTreeMap::new() })
-    }
-
     pub(super) fn stream(&self) -> Stream {
         if self.stream == "stderr" { Stream::Stderr } else { Stream::Stdout }
+    }
+}
+
+/// One line of a CRI log: time, stream, `F` for a whole line or `P` for a part of one, text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cri<'a> {
+    pub(super) time: &'a str,
+    pub(super) stream: Stream,
+    /// The rest of the line comes in a later one.
+    pub(super) is_part: bool,
+    pub(super) text: &'a [u8],
+}
+
+impl<'a> Cri<'a> {
+    /// From one line without its newline; None when it is none of a CRI log.
+    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
+        if !line.first()?.is_ascii_digit() {
+            return None;
+        }
+        let mut fields = line.splitn(4, |byte| *byte == b' ');
+        let time = std::str::from_utf8(fields.next()?).ok()?;
+        let stream = match fields.next()? {
+            b"stdout" => Stream::Stdout,
+            b"stderr" => Stream::Stderr,
+            _ => return None,
+        };
+        // There may be more tags, each after a colon.
+        let is_part = fields.next()?.split(|byte| *byte == b':').next() != Some(b"F".as_slice());
+        moment(time)?;
+        Some(Self { time, stream, is_part, text: fields.next().unwrap_or_default() })
     }
 }
 
@@ -202,15 +214,23 @@ mod tests {
         let pair = r#"{"log":"\ud83d\ude00","stream":"stdout","time":"2026-01-02T03:04:05Z"}"#;
         assert_eq!(known(format!("{pair}\n").as_bytes(), &mut Vec::new()), Known::Other);
         assert_eq!(Loose::parse(pair.as_bytes()).unwrap().log, "😀");
-        let cri = Loose::parse(b"2026-01-02T03:04:05.123456789Z stderr F a b").unwrap();
-        assert_eq!((cri.log.as_str(), cri.stream()), ("a b\n", Stream::Stderr));
-        assert_eq!(Loose::parse(b"2026-01-02T03:04:05Z stdout P part").unwrap().log, "part");
-        assert_eq!(Loose::parse(b"2026-01-02T03:04:05Z stdout F ").unwrap().log, "\n");
-        for line in ["2026 stdout F x", "2026-01-02T03:04:05Z other F x", "7"] {
-            assert!(Loose::parse(line.as_bytes()).is_none(), "{line}");
-        }
         assert!(Loose::parse(b"{\"log\":\"ha").is_none());
         assert!(Loose::parse(b"{}").is_none());
+    }
+
+    #[test]
+    fn lines_of_cri() {
+        let cri = |line: &'static str| Cri::parse(line.as_bytes());
+        let (time, stream) = ("2026-01-02T03:04:05.123456789Z", Stream::Stderr);
+        let expected = Cri { time, stream, is_part: false, text: b"a b" };
+        assert_eq!(cri("2026-01-02T03:04:05.123456789Z stderr F a b"), Some(expected));
+        let part = cri("2026-01-02T03:04:05+02:00 stdout P part").unwrap();
+        assert_eq!((part.is_part, part.text), (true, b"part".as_slice()));
+        assert_eq!(cri("2026-01-02T03:04:05Z stdout F ").unwrap().text, b"");
+        assert!(!cri("2026-01-02T03:04:05Z stdout F:new x").unwrap().is_part);
+        for line in ["", "2026 stdout F x", "2026-01-02T03:04:05Z other F x", "7", "{}"] {
+            assert_eq!(cri(line), None, "{line}");
+        }
     }
 
     #[test]

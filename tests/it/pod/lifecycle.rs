@@ -7,8 +7,7 @@ use crate::engine::TestEngine;
 
 /// A containerd with CRI whose pods have a network.
 fn engine() -> TestEngine {
-    let engine =
-        cri::engine_with("[plugins.\"io.containerd.grpc.v1.cri\".cni]\nbin_dir = \"/usr/lib/cni\"\n");
+    let engine = cri::engine();
     engine.sh("mount -t tmpfs logs /var/log");
     engine.accept();
     engine.sh(
