@@ -115,6 +115,7 @@ async fn show(references: &[String], wanted: Wanted, shared: Shared, cx: &mut Co
 }
 
 async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -> Result<(Object, Value)> {
+    let mut hints = Vec::new();
     if wanted != Wanted::Image {
         match locate(engine, reference).await {
             Ok((_, container)) if view.native => return Ok((Object::Other, inspect::native(&container))),
@@ -122,7 +123,8 @@ async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -
                 let described = inspect::inspect(&engine, &container, view.size).await.told()?;
                 return Ok((Object::Container, value(&described)?));
             }
-            Err(error) if error.kind == Kind::NotFound && wanted == Wanted::Any => {}
+            // It may name a pod that is there, with what that one has.
+            Err(error) if error.kind == Kind::NotFound && wanted == Wanted::Any => hints = error.hints,
             Err(error) => return Err(from_engine(error)),
         }
     }
@@ -130,8 +132,9 @@ async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -
         Ok(described) => Ok((Object::Image, value(&described)?)),
         // A name that cannot be an image's is no object either.
         Err(error) if wanted == Wanted::Any && matches!(error.kind, Kind::NotFound | Kind::Usage) => {
-            Err(Error::not_found(format!("error: no such object: {reference}"))
-                .hint("`wharfie ps -a` lists containers, `wharfie images` images"))
+            let mut error = Error::not_found(format!("error: no such object: {reference}"));
+            error.hints = hints;
+            Err(error.hint("`wharfie images` lists images"))
         }
         Err(error) => Err(from_engine(error)),
     }

@@ -148,7 +148,9 @@ impl Entries {
             }
             if let Some(line) = Cri::parse(&rest[..end]) {
                 let parts = &mut self.parts[line.stream as usize];
-                if add(&line, parts, &self.filter, sink)?.is_past_until() {
+                let reached = add(&line, parts, &self.filter, sink)?;
+                // A line of the other stream that began in time is still to be ended.
+                if reached.is_past_until() && self.parts.iter().all(|parts| parts.time.is_empty()) {
                     return Ok(Reached::PastUntil);
                 }
             } else if let Some(loose) = Loose::parse(&rest[..end]) {

@@ -153,7 +153,7 @@ fn a_hung_shim_hides_no_other_pod() {
             id
         })
         .into();
-    let shim = format!("$(pgrep -f 'containerd-shim.* -id {}')", ids[0]);
+    let shim = format!("$(pgrep -f '[c]ontainerd-shim.* -id {}')", ids[0]);
     engine.sh(&format!("kill -STOP {shim}"));
     let began = Instant::now();
     let listed = engine.wharfie(["pod", "ls", "--format", "{{.Name}} {{.Ready}} {{.Status}}"]);

@@ -30,7 +30,9 @@ fn logs_of_pods_are_read_over_files_and_attempts() {
     assert_eq!(logs(&["-p", &second]), "zero");
     cri::remove_container(&engine, &first);
     assert_eq!(engine.wharfie(["pod", "logs", "-p", "web"]).ok(), "zero");
-    assert!(engine.wharfie(["logs", "-p", "--tail", "1", "web"]).stderr.contains("err"));
+    // containerd may write what came last by one stream before what came first by the other.
+    let last = engine.wharfie(["logs", "-p", "--tail", "1", "web"]);
+    assert!(matches!((last.ok(), last.stderr.as_str()), ("", "err\n") | ("zero", "")), "{last:?}");
     // Older files, one of them packed; parts are joined over the border.
     engine.sh(&format!(
         "cd {directory}
