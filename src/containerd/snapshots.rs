@@ -53,14 +53,6 @@ pub struct Snapshot {
 }
 
 impl Client {
-    /// Let the snapshotter remove directories that belong to no snapshot: a containerd that was killed leaves
-    /// them, and then refuses to make the next snapshot in their place.
-    pub async fn clean_snapshots(&self, snapshotter: &str) -> Result<()> {
-        let request = self.request(api::CleanupRequest { snapshotter: snapshotter.into() });
-        self.snapshots_api().cleanup(request).await?;
-        Ok(())
-    }
-
     /// A new writable snapshot `key` on `parent` (empty: on nothing).
     pub async fn prepare_snapshot(
         &self,
@@ -69,13 +61,17 @@ impl Client {
         parent: &str,
         labels: HashMap<String, String>,
     ) -> Result<Vec<Mount>> {
-        let request = self.request(api::PrepareSnapshotRequest {
+        let request = api::PrepareSnapshotRequest {
             snapshotter: snapshotter.into(),
             key: key.into(),
             parent: parent.into(),
             labels,
-        });
-        Ok(mounts(self.snapshots_api().prepare(request).await?.into_inner().mounts))
+        };
+        twice(async || {
+            let reply = self.snapshots_api().prepare(self.request(request.clone())).await?;
+            Ok(mounts(reply.into_inner().mounts))
+        })
+        .await
     }
 
     /// A new read-only look `key` at the committed snapshot `parent`.
@@ -86,13 +82,17 @@ impl Client {
         parent: &str,
         labels: HashMap<String, String>,
     ) -> Result<Vec<Mount>> {
-        let request = self.request(api::ViewSnapshotRequest {
+        let request = api::ViewSnapshotRequest {
             snapshotter: snapshotter.into(),
             key: key.into(),
             parent: parent.into(),
             labels,
-        });
-        Ok(mounts(self.snapshots_api().view(request).await?.into_inner().mounts))
+        };
+        twice(async || {
+            let reply = self.snapshots_api().view(self.request(request.clone())).await?;
+            Ok(mounts(reply.into_inner().mounts))
+        })
+        .await
     }
 
     /// How to mount the writable snapshot or view `key`.
@@ -184,6 +184,15 @@ impl Client {
     fn snapshots_api(&self) -> api::snapshots_client::SnapshotsClient<tonic::transport::Channel> {
         api::snapshots_client::SnapshotsClient::new(self.channel.clone())
             .max_decoding_message_size(LARGEST_MESSAGE)
+    }
+}
+
+/// A containerd that was killed in the middle has left a directory in the place of the next snapshot. It fails once,
+/// and removes it when it does.
+async fn twice<T>(make: impl AsyncFn() -> Result<T>) -> Result<T> {
+    match make().await {
+        Err(error) if error.message.contains("failed to rename") => make().await,
+        other => other,
     }
 }
 

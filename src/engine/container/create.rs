@@ -192,7 +192,9 @@ async fn make(
     // A label of its own keeps the snapshot until the record refers to it: a lease would cost two more
     // writes to containerd's database, and the journal removes the snapshot of a killed process as well.
     let labels = HashMap::from([("containerd.io/gc.root".to_owned(), jiff::Timestamp::now().to_string())]);
-    let snapshot = prepare(engine, id, &image.chain_id, labels).await.map_err(|error| {
+    let prepared =
+        engine.containerd.prepare_snapshot(&engine.config.snapshotter, id, &image.chain_id, labels);
+    let snapshot = prepared.await.map_err(|error| {
         let not_unpacked = error.code == Code::NotFound;
         let error = Error::from(error).context(format!("prepare the snapshot of image {}", request.image));
         if not_unpacked {
@@ -243,26 +245,6 @@ async fn make_on(
     let container = adapt(raw, &engine.paths, engine.containerd.namespace());
     engine.note(&[event::of_container(&container, "create")]);
     Ok((container, snapshot, warnings))
-}
-
-/// Prepare the snapshot; once more where a containerd that was killed has left a directory in its place.
-async fn prepare(
-    engine: &Engine,
-    id: &str,
-    parent: &str,
-    labels: HashMap<String, String>,
-) -> containerd::Result<Vec<Mount>> {
-    let snapshotter = &engine.config.snapshotter;
-    let first = engine.containerd.prepare_snapshot(snapshotter, id, parent, labels.clone()).await;
-    match first {
-        Err(error) if matches!(error.code, Code::Other | Code::AlreadyExists) => {
-            match engine.containerd.clean_snapshots(snapshotter).await {
-                Ok(()) => engine.containerd.prepare_snapshot(snapshotter, id, parent, labels).await,
-                Err(_) => Err(error),
-            }
-        }
-        first => first,
-    }
 }
 
 /// docker runs an image of another platform where nobody asked for one, and says so: an emulator may be there.

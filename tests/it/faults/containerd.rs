@@ -86,6 +86,16 @@ fn what_ends_while_containerd_is_away_is_dealt_with_when_it_is_back() {
 }
 
 #[test]
+fn a_directory_in_the_place_of_the_next_snapshot_is_no_obstacle() {
+    let engine = engine();
+    // As a containerd leaves it that is killed before it has written down what it made.
+    engine.sh("cd /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots
+         next=$(($(ls | sort -n | tail -n 1) + 1)); mkdir -p $next/fs $next/work");
+    engine.wharfie(["run", "--rm", BUSYBOX, "true"]).ok();
+    engine.assert_clean();
+}
+
+#[test]
 fn a_run_that_loses_containerd_leaves_nothing() {
     let engine = engine();
     // At moments spread over the time that a run takes.
