@@ -61,6 +61,8 @@ fn a_pods_containers_are_changed_only_by_force() {
         wharfie(&["stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}} {{.NetIO}}"]).ok().to_owned();
     assert!(row.starts_with("k8s://shop/web/app ") && row.ends_with("/ 64MiB 0B / 0B"), "{row}");
     assert_eq!(wharfie(&["stop", "--force", container]).ok(), container);
+    // The service hears of the end by an event, and asks a shim that is gone until it has.
+    cri::wait_for_end(&engine, container);
     cri::remove(&engine, &pod);
     assert_eq!(wharfie(&["ps", "-aq"]).ok(), "");
     let pod = cri::pod(&engine);
