@@ -54,6 +54,7 @@ pub use crate::containerd::Exit;
 pub use crate::sys::tree::{Change, ChangeKind};
 pub use commit::{CommitRequest, commit};
 pub use create::{Created, Unsettled, create};
+pub use cri_state::OOM_KILLED;
 pub use debug::{Debugging, Wanted, debug, network_namespace};
 pub use diff::diff;
 pub use end::finish;
