@@ -1,6 +1,6 @@
 module cri-pods
 
-go 1.24
+go 1.26.0
 
 require (
 	google.golang.org/grpc v1.85.0
