@@ -38,6 +38,7 @@ mod prune;
 mod recover;
 mod remove;
 mod rename;
+mod resolver;
 mod runtime_error;
 mod sharing;
 mod spec;
