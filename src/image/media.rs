@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use oci_spec::image::{Descriptor, Digest, DigestAlgorithm, ImageIndex, ImageManifest, MediaType};
 
+use super::archive::Compression;
+
 /// Manifests, indexes and configurations are small; more bytes are an attack.
 pub const LARGEST_MANIFEST: u64 = 8 << 20;
 /// Docker's index.
@@ -64,10 +66,10 @@ pub fn sniff(bytes: &[u8]) -> Option<String> {
 
 /// How a blob is compressed, from its first bytes, as a layer's media type.
 pub fn layer_type(head: &[u8]) -> &'static str {
-    match head {
-        [0x1f, 0x8b, ..] => DOCKER_LAYER_GZIP,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => "application/vnd.oci.image.layer.v1.tar+zstd",
-        _ => DOCKER_LAYER,
+    match Compression::of(head) {
+        Compression::Gzip => DOCKER_LAYER_GZIP,
+        Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
+        Compression::Plain | Compression::Xz => DOCKER_LAYER,
     }
 }
 
