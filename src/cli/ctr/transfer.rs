@@ -377,7 +377,8 @@ pub(super) async fn export(args: ExportArgs, cx: &mut Context<'_>) -> Result<u8>
     if args.skip_manifest_json {
         return Err(Error::failed("--skip-manifest-json is not here: the archive has it and the OCI layout"));
     }
-    let wanted: Vec<Platform> = args.platform.iter().map(|text| Platform::parse(text)).collect::<Result<_>>()?;
+    let wanted: Vec<Platform> =
+        args.platform.iter().map(|text| Platform::parse(text)).collect::<Result<_>>()?;
     let engine = connect(cx).await?;
     // ctr knows an image by its whole name only.
     for name in images {

@@ -30,7 +30,11 @@ impl KubernetesFlags {
         }
         let published = publish(engine, target, self.pin).await?;
         let names = if published.names.is_empty() { published.id } else { published.names.join(", ") };
-        let pinned = if self.pin { ", pinned" } else { "" };
+        let is_pinned = match published.seen {
+            Seen::Cri { is_pinned } => is_pinned,
+            Seen::Records(_) => self.pin,
+        };
+        let pinned = if is_pinned { ", pinned" } else { "" };
         match published.seen {
             Seen::Cri { is_pinned } => {
                 cx.ui.say(format_args!("{names}: the kubelet sees it{pinned} (CRI says so)"))?;

@@ -26,12 +26,6 @@ use super::name;
 use super::unpack::{Job, unpack};
 
 const PART: usize = 1 << 20;
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
-
 /// Where the tar comes from.
 pub enum Source {
     /// A file, a pipe.
@@ -87,27 +81,23 @@ async fn make(
         }
         (Source::Url(url), None) => return Err(Error::failed(format!("{url} was not opened"))),
     };
-    let media_type = match tar.compression {
-        Compression::Gzip => OCI_LAYER_GZIP,
-        Compression::Zstd => OCI_LAYER_ZSTD,
-        Compression::Plain | Compression::Xz => OCI_LAYER,
-    };
+    let media_type = media::layer_type(tar.compression);
     let layer = Descriptor::new(media_type.into(), layer.1, layer.0);
     let platform = request.platform.unwrap_or_else(Platform::host);
     let json = configuration(&platform, settings, &tar.diff_id, &request.message).to_string();
     let keep = HashMap::new();
-    let config_descriptor = store(client, OCI_CONFIG, json.as_bytes(), keep).await?;
+    let config_descriptor = store(client, media::OCI_CONFIG, json.as_bytes(), keep).await?;
     let config: ImageConfiguration = parse(json.as_bytes(), config_descriptor.digest().as_ref())?;
     let manifest = ImageManifestBuilder::default()
         .schema_version(SCHEMA_VERSION)
-        .media_type(OCI_MANIFEST)
+        .media_type(media::OCI_MANIFEST)
         .config(config_descriptor)
         .layers(vec![layer])
         .build()
         .map_err(|cause| Error::failed(format!("cannot make a manifest: {cause}")))?;
     let bytes = serde_json::to_vec(&manifest)
         .map_err(|cause| Error::failed(format!("cannot make a manifest: {cause}")))?;
-    let target = store(client, OCI_MANIFEST, &bytes, media::manifest_labels(&manifest)).await?;
+    let target = store(client, media::OCI_MANIFEST, &bytes, media::manifest_labels(&manifest)).await?;
     unpack(&Job::new(client, &engine.config.snapshotter, &manifest, &config), progress).await?;
     let name = match &request.reference {
         Some(reference) => reference.canonical(),
@@ -170,11 +160,13 @@ async fn store_layer(client: &Client, input: Box<dyn Read + Send>) -> Result<((D
 }
 
 /// Hands the layer's bytes over while it is checked: as they come or, where no layer may be so compressed, plain.
-fn copied(mut input: Box<dyn Read + Send>, parts: mpsc::Sender<Vec<u8>>) -> Result<((Digest, u64), RootfsTar)> {
+fn copied(
+    mut input: Box<dyn Read + Send>,
+    parts: mpsc::Sender<Vec<u8>>,
+) -> Result<((Digest, u64), RootfsTar)> {
     let mut head = Vec::new();
-    let unreadable = |cause: std::io::Error| {
-        Error::failed(format!("read the archive: {}", crate::error::reason(&cause)))
-    };
+    let unreadable =
+        |cause: std::io::Error| Error::failed(format!("read the archive: {}", crate::error::reason(&cause)));
     input.by_ref().take(8).read_to_end(&mut head).map_err(unreadable)?;
     let compression = Compression::of(&head);
     let whole = std::io::Cursor::new(head).chain(input);

@@ -267,7 +267,7 @@ impl Load<'_> {
         read
     }
 
-    /// Docker's form has no manifests: make one.
+    /// Docker's form has no manifests: make one of OCI's kind, which everybody reads.
     async fn docker_image(&self, image: &DockerImage, parts: &mut Parts<'_>) -> Result<Vec<NamedTarget>> {
         let (digest, bytes) = match (&parts.file, &image.config.digest) {
             (Some(file), _) => {
@@ -287,8 +287,8 @@ impl Load<'_> {
         }
         let manifest = ImageManifestBuilder::default()
             .schema_version(SCHEMA_VERSION)
-            .media_type(media::DOCKER_MANIFEST)
-            .config(Descriptor::new(media::DOCKER_CONFIG.into(), image.config.size, digest))
+            .media_type(media::OCI_MANIFEST)
+            .config(Descriptor::new(media::OCI_CONFIG.into(), image.config.size, digest))
             .layers(layers)
             .build()
             .map_err(|cause| Error::failed(format!("cannot make a manifest: {cause}")))?;
@@ -296,7 +296,7 @@ impl Load<'_> {
         let bytes = serde_json::to_vec(&manifest)
             .map_err(|cause| Error::failed(format!("cannot make a manifest: {cause}")))?;
         let labels = media::manifest_labels(&manifest);
-        let target = store(self.store.client, media::DOCKER_MANIFEST, &bytes, labels).await?;
+        let target = store(self.store.client, media::OCI_MANIFEST, &bytes, labels).await?;
         if image.tags.is_empty() {
             return Ok(vec![NamedTarget { target, name: None }]);
         }
@@ -310,12 +310,15 @@ impl Load<'_> {
 
 /// A layer of docker's form. A plain one has to be what the configuration says, so that it need not be read for it.
 fn docker_layer(blob: &Blob, diff_id: &str, parts: &mut Parts<'_>) -> Result<Descriptor> {
-    let is_plain = match Compression::of(&blob.head) {
+    let compression = Compression::of(&blob.head);
+    let is_plain = match compression {
         Compression::Plain => true,
         Compression::Gzip | Compression::Zstd => false,
         Compression::Xz => {
-            return Err(Error::failed("a layer of the archive is compressed with xz, which no image may have")
-                .hint("write the archive with plain layers and compress it as a whole"));
+            return Err(Error::failed(
+                "a layer of the archive is compressed with xz, which no image may have",
+            )
+            .hint("write the archive with plain layers and compress it as a whole"));
         }
     };
     let digest = match (&blob.digest, &parts.file) {
@@ -332,7 +335,7 @@ fn docker_layer(blob: &Blob, diff_id: &str, parts: &mut Parts<'_>) -> Result<Des
             "wrong diff id: layer {digest} is not the {diff_id} of the image's configuration"
         )));
     }
-    let media_type = media::layer_type(&blob.head);
+    let media_type = media::layer_type(compression);
     let descriptor = Descriptor::new(media_type.into(), blob.size, digest.clone());
     parts.named.insert(digest, blob.clone());
     Ok(descriptor)

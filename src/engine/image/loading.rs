@@ -144,7 +144,8 @@ impl Parts<'_> {
                     target.digest()
                 )));
             }
-            let is_known = media::is_index(descriptor.media_type()) || media::is_manifest(descriptor.media_type());
+            let is_known =
+                media::is_index(descriptor.media_type()) || media::is_manifest(descriptor.media_type());
             if depth > 0 && !is_known {
                 continue;
             }
@@ -163,6 +164,12 @@ impl Parts<'_> {
                     )));
                 }
                 Target::Index(index) => {
+                    if index.manifests().len() > MOST_MANIFESTS {
+                        return Err(Error::failed(format!(
+                            "{}: an index of more than {MOST_MANIFESTS} manifests",
+                            descriptor.digest()
+                        )));
+                    }
                     let children = self.children(&index, wanted).await?;
                     let mut labels = media::index_labels(&index);
                     labels.retain(|_, digest| children.iter().any(|child| child.digest().as_ref() == digest));

@@ -62,7 +62,9 @@ pub async fn select(engine: &Engine, names: &[String], platforms: &[Platform]) -
             let known = selected.iter_mut().find(|known| known.target.digest() == target.digest());
             match known {
                 Some(known) => known.names.extend(reference.filter(|name| !known.names.contains(name))),
-                None => selected.push(Selected { image, target, only, names: reference.into_iter().collect() }),
+                None => {
+                    selected.push(Selected { image, target, only, names: reference.into_iter().collect() })
+                }
             }
         }
     }
@@ -187,13 +189,19 @@ impl<W: Write> Saving<'_, W> {
             return self.parts(&image.manifest).await;
         }
         let Target::Index(index) = read_target(self.client, target).await? else { return Ok(()) };
-        for entry in index.manifests() {
-            if !only.is_empty() && !only.contains(entry.digest()) {
+        let mut pending: Vec<Descriptor> = index.manifests().iter().rev().cloned().collect();
+        while let Some(entry) = pending.pop() {
+            let is_inner = media::is_index(entry.media_type());
+            if !is_inner && !only.is_empty() && !only.contains(entry.digest()) {
                 continue;
             }
-            let manifest = match read_target(self.client, entry).await {
+            let manifest = match read_target(self.client, &entry).await {
                 Ok(Target::Manifest(manifest)) => manifest,
-                Ok(Target::Index(_)) => continue,
+                Ok(Target::Index(inner)) => {
+                    self.blob(&entry).await?;
+                    pending.extend(inner.manifests().iter().rev().cloned());
+                    continue;
+                }
                 // Other platforms are usually not here.
                 Err(error) if error.kind == Kind::NotFound => continue,
                 Err(error) => return Err(error),
@@ -202,7 +210,7 @@ impl<W: Write> Saving<'_, W> {
                 || entry.digest() == image.manifest_descriptor.digest()
                 || self.all_there(&manifest).await?;
             if complete {
-                self.blob(entry).await?;
+                self.blob(&entry).await?;
                 self.parts(&manifest).await?;
             }
         }

@@ -148,9 +148,7 @@ fn collect<R: Read>(entries: &mut Entries<R>, take: Take<'_, R>) -> Result<Conte
                 link(&mut contents, &entry, name, &target)?;
             }
             EntryType::Link => link(&mut contents, &entry, name, &entry.link)?,
-            EntryType::Regular | EntryType::Continuous => {
-                file(entries, &entry, name, &mut contents, take)?
-            }
+            EntryType::Regular | EntryType::Continuous => file(entries, &entry, name, &mut contents, take)?,
             _ => {
                 return Err(Error::failed(format!(
                     "archive entry {:?} is a device, a pipe or of an unknown kind: not an image archive",
