@@ -2,6 +2,8 @@
 
 mod archives;
 mod faulty;
+mod kubernetes;
+mod loading;
 mod names;
 mod prune;
 mod pull;
