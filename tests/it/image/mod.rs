@@ -2,7 +2,10 @@
 
 mod archives;
 mod faulty;
+mod look;
 mod names;
 mod prune;
 mod pull;
+mod rows;
 mod unpack;
+mod usage;
