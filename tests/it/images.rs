@@ -151,10 +151,15 @@ pub(crate) struct Blob {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// `sha256:…` of these bytes.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hash}")
+}
+
 impl Blob {
     fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { media_type, digest: format!("sha256:{digest}"), bytes }
+        Self { media_type, digest: digest(&bytes), bytes }
     }
 
     fn json(media_type: &'static str, value: &Value) -> Self {

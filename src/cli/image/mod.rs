@@ -1,5 +1,9 @@
 //! The verbs of images.
 
+pub mod cat;
+pub mod diff;
+pub mod files;
+pub mod history;
 pub mod images;
 pub mod import;
 pub mod inspect;
@@ -12,6 +16,7 @@ pub mod push;
 pub mod rmi;
 pub mod save;
 pub mod tag;
+pub mod usage;
 
 use super::{Context, errors};
 use crate::engine::image;

@@ -295,7 +295,7 @@ fn incomplete(image: &Image, digest: &str) -> Error {
 }
 
 /// Not found, so that `run --platform` pulls it.
-fn other_platform(image: &Image, wanted: &Platform) -> Error {
+pub(super) fn other_platform(image: &Image, wanted: &Platform) -> Error {
     Error::not_found(format!(
         "image with reference {} was found but does not provide the specified platform ({wanted})",
         image.name
