@@ -7,8 +7,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
 use super::{
-    Context, container, crictl, ctr, debug, docker_context, doctor, image, namespace, netns, pod, system,
-    unbuilt,
+    Context, container, crictl, ctr, debug, docker_context, doctor, image, namespace, netns, pod, registry,
+    system, unbuilt,
 };
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
@@ -46,6 +46,12 @@ pub enum Verb {
     /// Manage images
     #[command(name = "image", subcommand, subcommand_value_name = "COMMAND")]
     Images(ImageFamily),
+    /// Authenticate to a registry
+    Login(registry::login::Args),
+    /// Log out from a registry
+    Logout(registry::logout::Args),
+    /// Search Docker Hub, or another registry, for images
+    Search(registry::search::Args),
     /// Manage containerd's namespaces
     #[command(subcommand, visible_alias = "ns", subcommand_value_name = "COMMAND")]
     Namespace(namespace::Verb),
@@ -248,6 +254,9 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Inspect(args) => container::inspect::run(args, cx).await,
         Verb::Image(verb) => dispatch_image(verb, cx).await,
         Verb::Images(verb) => dispatch_image_family(verb, cx).await,
+        Verb::Login(args) => registry::login::run(args, cx).await,
+        Verb::Logout(args) => registry::logout::run(args, cx).await,
+        Verb::Search(args) => registry::search::run(args, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::Context(verb) => docker_context::run(verb, cx),
         Verb::Debug(args) => debug::run(*args, cx).await,

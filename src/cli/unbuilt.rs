@@ -22,7 +22,7 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
     ),
     (&["volume"], "managing volumes comes in a later version; `run -v NAME:/path` makes them"),
     (
-        &["login", "logout", "push", "search", "manifest", "history"],
+        &["push", "manifest", "history"],
         "this registry verb comes in a later version",
     ),
 ];

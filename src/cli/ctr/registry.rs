@@ -72,8 +72,8 @@ impl RegistryFlags {
         config.registry.ca = self.tlscacert.as_ref().map(|path| directory.join(path));
         config.registry.client = client;
         let mut read = Vec::new();
-        if let Some(directory) = configured_by(&cx.config, reference)? {
-            read.push(format!("hosts from {}", directory.display()));
+        if let Some(place) = configured_by(&cx.config, reference)? {
+            read.push(format!("hosts from {place}"));
         }
         let file = cx.config.docker_config.join("config.json");
         if !given && file.exists() {
