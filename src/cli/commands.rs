@@ -52,6 +52,9 @@ pub enum Verb {
     Logout(registry::logout::Args),
     /// Search Docker Hub, or another registry, for images
     Search(registry::search::Args),
+    /// Ask registries, and log in to them
+    #[command(subcommand, subcommand_value_name = "COMMAND")]
+    Registry(registry::Verb),
     /// Manage containerd's namespaces
     #[command(subcommand, visible_alias = "ns", subcommand_value_name = "COMMAND")]
     Namespace(namespace::Verb),
@@ -198,6 +201,8 @@ pub enum ImageFamily {
     /// Remove one or more images
     #[command(visible_aliases = ["remove"])]
     Rm(image::rmi::Args),
+    /// List the tags that a registry has of a repository
+    Tags(image::tags::Args),
     /// Send an image to another machine: only what it lacks, unpacked there
     Push(image::push::Args),
     /// Display detailed information on one or more images
@@ -257,6 +262,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Login(args) => registry::login::run(args, cx).await,
         Verb::Logout(args) => registry::logout::run(args, cx).await,
         Verb::Search(args) => registry::search::run(args, cx).await,
+        Verb::Registry(verb) => registry::run(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::Context(verb) => docker_context::run(verb, cx),
         Verb::Debug(args) => debug::run(*args, cx).await,
@@ -326,6 +332,7 @@ async fn dispatch_image_family(verb: ImageFamily, cx: &mut Context<'_>) -> Resul
         ImageFamily::Import(args) => image::import::run(args, cx).await,
         ImageFamily::Tag(args) => image::tag::run(args, cx).await,
         ImageFamily::Rm(args) => image::rmi::run(args, cx).await,
+        ImageFamily::Tags(args) => image::tags::run(args, cx).await,
         ImageFamily::Push(args) => image::push::run(args, cx).await,
         ImageFamily::Inspect(args) => image::inspect::run(args, cx).await,
         ImageFamily::Prune(args) => image::prune::run(args, cx).await,

@@ -122,8 +122,13 @@ impl ConfigFile {
             Err(error) => return Err(error),
         };
         serde_json::from_slice(&text).map_err(|cause| {
-            Error::failed(format!("read {}: {cause}", path.display()))
-                .hint("correct the file, or name another directory with DOCKER_CONFIG")
+            // serde's words can quote what it has read.
+            let (line, column) = (cause.line(), cause.column());
+            Error::failed(format!(
+                "read {}: not docker's form at line {line}, column {column}",
+                path.display()
+            ))
+            .hint("correct the file, or name another directory with DOCKER_CONFIG")
         })
     }
 
@@ -210,9 +215,8 @@ mod tests {
             }, "detachKeys": "ctrl-x"}"#,
         )
         .unwrap();
-        let find = |registry: &str| {
-            find(None, directory.path(), registry).unwrap().map(|found| found.credentials)
-        };
+        let find =
+            |registry: &str| find(None, directory.path(), registry).unwrap().map(|found| found.credentials);
         assert_eq!(find("docker.io"), password("hub", "secret:x"));
         assert_eq!(find("host:5000"), password("u", "p"));
         assert_eq!(find("old.example"), password("a", "b"));
@@ -234,8 +238,14 @@ mod tests {
         std::fs::write(directory.path().join("config.json"), file).unwrap();
         let given = Secret::new(r#"{"auths": {"h:1": {"username": "given", "password": "q"}}}"#);
         let find = |registry: &str| find(Some(&given), directory.path(), registry).unwrap().unwrap();
-        assert_eq!((Some(find("h:1").credentials), find("h:1").origin.as_str()), (password("given", "q"), "DOCKER_AUTH_CONFIG"));
-        assert_eq!((Some(find("h:2").credentials), find("h:2").origin.as_str()), (password("file", "p"), "config.json"));
+        assert_eq!(
+            (Some(find("h:1").credentials), find("h:1").origin.as_str()),
+            (password("given", "q"), "DOCKER_AUTH_CONFIG")
+        );
+        assert_eq!(
+            (Some(find("h:2").credentials), find("h:2").origin.as_str()),
+            (password("file", "p"), "config.json")
+        );
         let error = super::find(Some(&Secret::new("hunter2")), directory.path(), "h:1").unwrap_err();
         assert!(!error.message.contains("hunter2"), "{error}");
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -46,6 +47,8 @@ pub struct Host {
     pub headers: Vec<(String, String)>,
     /// The address's path is the API's root: append no `/v2`.
     pub override_path: bool,
+    /// How long a connection may take to come about.
+    pub dial_timeout: Option<Duration>,
     /// The log-in that the same file gives.
     pub credentials: Option<Credentials>,
     /// The line that names it.
@@ -98,6 +101,7 @@ struct Settings {
     skip_verify: bool,
     header: BTreeMap<String, OneOrMany>,
     override_path: bool,
+    dial_timeout: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -176,8 +180,8 @@ fn certificates(directory: &Path) -> Hosts {
 /// The hosts.toml at `path`.
 fn parse(text: &str, path: &Path) -> Result<Hosts, String> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let file: File = toml::from_str(text).map_err(|cause| cause.to_string())?;
-    let document = toml::de::DeTable::parse(text).map_err(|cause| cause.to_string())?;
+    let file: File = toml::from_str(text).map_err(|cause| told(&cause, text))?;
+    let document = toml::de::DeTable::parse(text).map_err(|cause| told(&cause, text))?;
     let document = document.get_ref();
     let origin = |start: Option<usize>| {
         let line = start.map(|start| text[..start.min(text.len())].matches('\n').count() + 1);
@@ -206,6 +210,19 @@ fn parse(text: &str, path: &Path) -> Result<Hosts, String> {
     Ok(Hosts { mirrors: mirrors.into_iter().map(|(_, host)| host).collect(), server })
 }
 
+/// What is wrong and where, without the line itself: a header can be a secret.
+fn told(cause: &toml::de::Error, text: &str) -> String {
+    let line = cause.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    let message = cause.message();
+    match (message.find(" string \""), message.rfind("\", expected")) {
+        (Some(begin), Some(end)) if begin < end => {
+            format!("{place}{} a text{}", &message[..begin], &message[end + 1..])
+        }
+        _ => format!("{place}{message}"),
+    }
+}
+
 impl Host {
     /// A registry that nothing is said about.
     pub fn itself() -> Self {
@@ -217,6 +234,7 @@ impl Host {
             skip_verify: false,
             headers: vec![],
             override_path: false,
+            dial_timeout: None,
             credentials: None,
             origin: None,
         }
@@ -254,10 +272,19 @@ impl Settings {
             skip_verify: self.skip_verify,
             headers,
             override_path: self.override_path,
+            dial_timeout: self.dial_timeout.as_deref().map(duration).transpose()?,
             credentials: None,
             origin: None,
         })
     }
+}
+
+/// `3s`, `1m30s`; 0 is no limit of its own.
+fn duration(text: &str) -> Result<Duration> {
+    let parsed: Option<jiff::SignedDuration> = text.parse().ok();
+    parsed
+        .and_then(|parsed| Duration::try_from(parsed).ok())
+        .ok_or_else(|| Error::failed(format!("invalid dial_timeout {text:?}")))
 }
 
 /// `"both.pem"`, `["a.pem", "b.pem"]` or `[["a.cert", "a.key"], …]`.
@@ -284,6 +311,9 @@ fn clients(value: &toml::Value, directory: &Path) -> Result<Vec<(PathBuf, PathBu
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
     use super::*;
 
     #[test]
@@ -321,16 +351,27 @@ mod tests {
         let parse = |text: &str| parse(text, Path::new("/c/hosts.toml")).unwrap();
         // No capabilities and none of them are all of them; a server without a name has all.
         let hosts = parse("capabilities = ['pull']\n[host.'a']\ncapabilities = []");
-        assert_eq!((hosts.mirrors[0].capabilities, hosts.server.capabilities), (Capabilities::ALL, Capabilities::ALL));
+        assert_eq!(
+            (hosts.mirrors[0].capabilities, hosts.server.capabilities),
+            (Capabilities::ALL, Capabilities::ALL)
+        );
         let hosts = parse("server = 's'\ncapabilities = ['Pull']");
         assert!(hosts.server.capabilities.pull && !hosts.server.capabilities.resolve);
         // Certificates in each form that there is.
         let hosts = parse("ca = ['x', '/y']\nclient = ['one', ['two'], ['three', ''], ['four', 'k']]");
         assert_eq!(hosts.server.ca, [PathBuf::from("/c/x"), PathBuf::from("/y")]);
         let pair = |one: &str, other: &str| (PathBuf::from(one), PathBuf::from(other));
-        let expected =
-            [pair("/c/one", "/c/one"), pair("/c/two", "/c/two"), pair("/c/three", "/c/three"), pair("/c/four", "/c/k")];
+        let expected = [
+            pair("/c/one", "/c/one"),
+            pair("/c/two", "/c/two"),
+            pair("/c/three", "/c/three"),
+            pair("/c/four", "/c/k"),
+        ];
         assert_eq!(hosts.server.client, expected);
+        assert_eq!(
+            parse("dial_timeout = '1m500ms'").server.dial_timeout,
+            Some(Duration::from_millis(60_500))
+        );
         assert_eq!(parse("client = 'both.pem'").server.client, [pair("/c/both.pem", "/c/both.pem")]);
         let hosts = parse("[header]\na = ['1', '2']");
         assert_eq!(hosts.server.headers, [("a".into(), "1".into()), ("a".into(), "2".into())]);
@@ -367,11 +408,69 @@ mod tests {
         assert_eq!(find(&dirs[..1], "other").unwrap(), None);
     }
 
+    fn settings() -> ProptestConfig {
+        // The same cases every time: a failure must not depend on the day.
+        ProptestConfig {
+            cases: 300,
+            rng_seed: RngSeed::Fixed(1),
+            failure_persistence: None,
+            ..Default::default()
+        }
+    }
+
+    proptest! {
+        #![proptest_config(settings())]
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in prop_oneof![
+            any::<String>(),
+            "(server|host|ca|client|header|capabilities|[.'\"=\\[\\]{}a-z,\n ])*",
+        ]) {
+            let _ = parse(&text, Path::new("/c/hosts.toml"));
+        }
+
+        #[test]
+        fn what_is_written_is_read_in_its_order(
+            names in proptest::collection::hash_set("[a-z]{1,8}(:[1-9][0-9]{0,3})?(/[a-z]{1,4})?", 0..6),
+            able in proptest::collection::vec((any::<bool>(), any::<bool>(), any::<bool>()), 6),
+            skip in any::<bool>(),
+            quiet in 0..3_usize,
+        ) {
+            let names: Vec<String> = names.into_iter().map(|name| format!("https://{name}")).collect();
+            let mut text = "\n".repeat(quiet);
+            text.push_str(&format!("server = 'https://own'\nskip_verify = {skip}\n"));
+            let all = |(pull, resolve, push): (bool, bool, bool)| {
+                [(pull, "pull"), (resolve, "resolve"), (push, "push")].into_iter().filter(|(able, _)| *able).map(|(_, name)| name).collect::<Vec<_>>()
+            };
+            for (name, able) in names.iter().zip(&able) {
+                text.push_str(&format!("[host.{name:?}]\ncapabilities = {:?}\n", all(*able)));
+            }
+            let hosts = parse(&text, Path::new("/c/hosts.toml")).unwrap();
+            let read: Vec<String> = hosts.mirrors.iter().map(|host| host.address.clone()).collect();
+            prop_assert_eq!(&read, &names);
+            prop_assert_eq!(hosts.server.skip_verify, skip);
+            for (at, (host, able)) in hosts.mirrors.iter().zip(&able).enumerate() {
+                let Capabilities { pull, resolve, push } = host.capabilities;
+                let none = *able == (false, false, false);
+                prop_assert_eq!((pull, resolve, push), if none { (true, true, true) } else { *able });
+                prop_assert_eq!(host.origin.as_ref().unwrap().line, Some(quiet + 3 + 2 * at));
+            }
+        }
+    }
+
     #[test]
     fn mistakes_are_named() {
         for text in ["server = 1", "[host.'x']\ncapabilities = ['fly']", "[host.'x']\nclient = 3", "nonsense"]
         {
             assert!(parse(text, Path::new("/hosts.toml")).is_err(), "{text}");
+        }
+        for (text, line) in [
+            ("\n[header]\nAuthorization = \"Bearer hunter2", "line 3"),
+            ("header = 'Bearer hunter2'", "line 1"),
+            ("dial_timeout = 'x'", "dial_timeout"),
+        ] {
+            let error = parse(text, Path::new("/hosts.toml")).unwrap_err();
+            assert!(error.contains(line) && !error.contains("hunter2"), "{error}");
         }
     }
 }

@@ -96,7 +96,10 @@ mod tests {
         assert_eq!(keep(&home, "host:5000", &secret).unwrap(), Kept::File(real_path));
         keep(&home, "docker.io", &Credentials::IdentityToken(Secret::new("t"))).unwrap();
         let text = std::fs::read_to_string(&real).unwrap();
-        assert!(text.starts_with("{\n\t\"auths\": {\n\t\t\"host:5000\": {\n\t\t\t\"auth\": \"dTpwOnE=\"\n\t\t}"), "{text}");
+        assert!(
+            text.starts_with("{\n\t\"auths\": {\n\t\t\"host:5000\": {\n\t\t\t\"auth\": \"dTpwOnE=\"\n\t\t}"),
+            "{text}"
+        );
         assert!(text.contains("\"psFormat\": \"x\"") && text.find("\"b\"") < text.find("\"a\""), "{text}");
         assert!(home.join("config.json").is_symlink());
         assert_eq!(std::fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o600);

@@ -40,7 +40,8 @@ pub struct Registries {
 pub fn file_of(sockets: &[PathBuf]) -> PathBuf {
     let socket = sockets.iter().find(|socket| socket.exists()).or(sockets.first());
     let socket = socket.map(|socket| socket.to_string_lossy()).unwrap_or_default();
-    let fitting = PLACES.iter().filter(|(part, _)| socket.contains(part)).map(|(_, file)| PathBuf::from(file));
+    let fitting =
+        PLACES.iter().filter(|(part, _)| socket.contains(part)).map(|(_, file)| PathBuf::from(file));
     // k3s and rke2 share the socket: the one that has a file is meant.
     fitting.clone().find(|file| file.exists()).or_else(|| fitting.clone().next()).unwrap_or_default()
 }
@@ -62,12 +63,14 @@ pub fn read(path: &Path) -> Result<Registries> {
             Err(error) => return Err(error),
         };
         let table: toml::Table = text.parse().map_err(|cause: toml::de::Error| {
-            Error::failed(format!("read {}: {}", path.display(), cause.message()))
-                .hint("correct containerd's configuration, or say with --hosts-dir where registries are configured")
+            Error::failed(format!("read {}: {}", path.display(), cause.message())).hint(
+                "correct containerd's configuration, or say with --hosts-dir where registries are configured",
+            )
         })?;
         let directory = path.parent().unwrap_or(Path::new("/"));
         let imports = table.get("imports").and_then(Value::as_array).into_iter().flatten();
-        waiting.extend(imports.filter_map(Value::as_str).flat_map(|import| matching(&directory.join(import))));
+        waiting
+            .extend(imports.filter_map(Value::as_str).flat_map(|import| matching(&directory.join(import))));
         let plugins = table.get("plugins");
         for name in PLUGINS {
             let section = plugins.and_then(|plugins| plugins.get(name)?.get("registry")?.as_table());
@@ -88,10 +91,11 @@ impl Registries {
         }
         let mirrors = self.section.get("mirrors").and_then(Value::as_table);
         let key = [registry, "*"].into_iter().find(|key| mirrors.is_some_and(|all| all.contains_key(*key)));
-        let endpoints = key
-            .and_then(|key| mirrors?.get(key)?.get("endpoint")?.as_array().cloned())
-            .unwrap_or_default();
-        let line = |what: &str, key: &str| self.place(&format!("{what}.\"{key}\"")).or(self.place(&format!("{what}.{key}")));
+        let endpoints =
+            key.and_then(|key| mirrors?.get(key)?.get("endpoint")?.as_array().cloned()).unwrap_or_default();
+        let line = |what: &str, key: &str| {
+            self.place(&format!("{what}.\"{key}\"")).or(self.place(&format!("{what}.{key}")))
+        };
         let origin = key.and_then(|key| line("mirrors", key));
         let mirrors: Vec<Host> = endpoints
             .iter()
@@ -135,12 +139,11 @@ impl Registries {
             capabilities: Capabilities { pull: true, resolve: true, push: false },
             ca: file("ca_file").into_iter().collect(),
             client: certificate.clone().zip(file("key_file").or(certificate)).into_iter().collect(),
-            skip_verify: tls
-                .and_then(|tls| tls.get("insecure_skip_verify")?.as_bool())
-                .unwrap_or_default(),
+            skip_verify: tls.and_then(|tls| tls.get("insecure_skip_verify")?.as_bool()).unwrap_or_default(),
             headers: vec![],
             // A path is the API's root there; only where there is none, it is `/v2`.
             override_path: !path.is_empty(),
+            dial_timeout: None,
             credentials: settings.and_then(|settings| log_in(settings.get("auth")?)),
             origin,
         }
@@ -152,7 +155,8 @@ impl Registries {
         self.files.iter().find_map(|(path, text)| {
             let is_title = |line: &str| {
                 let line = line.trim().replace(['"', '\''], "");
-                line.starts_with('[') && (line.contains(&format!(".{name}]")) || line.contains(&format!(".{name}.")))
+                line.starts_with('[')
+                    && (line.contains(&format!(".{name}]")) || line.contains(&format!(".{name}.")))
             };
             let line = text.lines().position(is_title)?;
             Some(Origin { path: path.clone(), line: Some(line + 1) })
@@ -192,12 +196,14 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
 
 /// The files that a pattern with a star in its last part means.
 fn matching(pattern: &Path) -> Vec<PathBuf> {
-    let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|name| name.to_str()))
+    let (Some(directory), Some(name)) =
+        (pattern.parent(), pattern.file_name().and_then(|name| name.to_str()))
     else {
         return Vec::new();
     };
     let Some((begin, end)) = name.split_once('*') else { return vec![pattern.to_path_buf()] };
-    let fits = |name: &str| name.len() >= begin.len() + end.len() && name.starts_with(begin) && name.ends_with(end);
+    let fits =
+        |name: &str| name.len() >= begin.len() + end.len() && name.starts_with(begin) && name.ends_with(end);
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> = entries
         .filter(|entry| entry.file_name().to_str().is_some_and(fits))
@@ -221,7 +227,9 @@ mod tests {
 
     #[test]
     fn mirrors_and_their_settings_in_each_version() {
-        for (version, plugin) in [(1, "cri"), (2, "\"io.containerd.grpc.v1.cri\""), (3, "'io.containerd.cri.v1.images'")] {
+        for (version, plugin) in
+            [(1, "cri"), (2, "\"io.containerd.grpc.v1.cri\""), (3, "'io.containerd.cri.v1.images'")]
+        {
             let found = registries(&format!(
                 "version = {version}\n[plugins.{plugin}.registry.mirrors.\"docker.io\"]\n\
                  endpoint = ['mirror.example', 'http://cache.example:5000/hub', 'localhost:5000']\n\
@@ -232,7 +240,10 @@ mod tests {
             ));
             let hosts = found.find("docker.io").unwrap();
             let addresses: Vec<&str> = hosts.mirrors.iter().map(|host| host.address.as_str()).collect();
-            assert_eq!(addresses, ["https://mirror.example", "http://cache.example:5000/hub", "http://localhost:5000"]);
+            assert_eq!(
+                addresses,
+                ["https://mirror.example", "http://cache.example:5000/hub", "http://localhost:5000"]
+            );
             let [first, second, third] = hosts.mirrors.as_slice() else { panic!() };
             assert_eq!((first.ca.as_slice(), first.skip_verify), ([PathBuf::from("/ca")].as_slice(), true));
             assert_eq!(first.client, [("/c".into(), "/k".into())]);
@@ -253,7 +264,10 @@ mod tests {
         let star = "[plugins.cri.registry.mirrors.'*']\nendpoint = ['http://all:1']\n";
         assert_eq!(registries(star).find("quay.io").unwrap().mirrors[0].address, "http://all:1");
         let both = registries(&format!("[plugins.cri.registry]\nconfig_path = '/a:/b'\n{star}"));
-        assert_eq!((both.directories.as_slice(), both.find("quay.io")), ([PathBuf::from("/a"), "/b".into()].as_slice(), None));
+        assert_eq!(
+            (both.directories.as_slice(), both.find("quay.io")),
+            ([PathBuf::from("/a"), "/b".into()].as_slice(), None)
+        );
         // An empty one is none.
         let empty = registries(&format!("[plugins.cri.registry]\nconfig_path = ''\n{star}"));
         assert!(empty.find("quay.io").is_some());
@@ -263,7 +277,10 @@ mod tests {
     fn imports_are_followed_and_count_more() {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
-        write("config.toml", "imports = ['conf.d-*.toml', 'config.toml']\n[plugins.cri.registry]\nconfig_path = '/a'\n");
+        write(
+            "config.toml",
+            "imports = ['conf.d-*.toml', 'config.toml']\n[plugins.cri.registry]\nconfig_path = '/a'\n",
+        );
         write("conf.d-1.toml", "[plugins.cri.registry]\nconfig_path = '/b'\n");
         write("conf.d-2.toml", "[plugins.cri.registry]\nconfig_path = '/c'\n");
         let path = directory.path().join("config.toml");

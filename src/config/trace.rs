@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 pub struct Exchange {
     /// `GET`.
     pub method: String,
-    /// The host with its port, as it was asked.
+    /// `https://host:port`, as it was asked.
     pub host: String,
     /// The path, without its query.
     pub path: String,

@@ -77,9 +77,10 @@ pub struct Search {
 pub async fn search(config: &Config, request: &Search) -> Result<Vec<Repository>> {
     let limit = match request.limit {
         0 => USUAL,
-        limit => usize::try_from(limit).ok().filter(|limit| (1..=MOST).contains(limit)).ok_or_else(|| {
-            Error::failed(format!("limit {limit} is outside the range of [1, {MOST}]"))
-        })?,
+        limit => usize::try_from(limit)
+            .ok()
+            .filter(|limit| (1..=MOST).contains(limit))
+            .ok_or_else(|| Error::failed(format!("limit {limit} is outside the range of [1, {MOST}]")))?,
     };
     let mut found = registry::search(config, &request.registry, &request.term, limit).await?;
     found.retain(|one| {

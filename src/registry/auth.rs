@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use base64::Engine as _;
-use reqwest::header::HeaderMap;
 use reqwest::Url;
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
 use crate::config::Config;
@@ -196,8 +196,7 @@ async fn token(
         return Err(Failure::status("Get", response).await);
     }
     let bytes = read_up_to(response, LARGEST_TOKEN).await.unwrap_or_default();
-    read_token(&bytes)
-        .ok_or_else(|| Error::failed(format!("{realm}: the token server sent no token")).into())
+    read_token(&bytes).ok_or_else(|| Error::failed(format!("{realm}: the token server sent no token")).into())
 }
 
 fn read_token(bytes: &[u8]) -> Option<Tokens> {
@@ -282,7 +281,11 @@ mod tests {
             (r#"{"token":""}"#, None),
             ("", None),
         ] {
-            assert_eq!(read_token(json.as_bytes()).as_ref().map(|tokens| tokens.access.reveal()), expected, "{json}");
+            assert_eq!(
+                read_token(json.as_bytes()).as_ref().map(|tokens| tokens.access.reveal()),
+                expected,
+                "{json}"
+            );
         }
     }
 }

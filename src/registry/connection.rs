@@ -110,14 +110,19 @@ impl Connection {
         loop {
             let mut request = make(&client, url.clone());
             let mut origin = "none".to_owned();
+            let granted = self.auth.granted(endpoint).filter(|_| own);
+            let is_log_in = |name: &str| name.eq_ignore_ascii_case("authorization");
             for (name, value) in endpoint.headers.iter().chain(&self.headers).filter(|_| own) {
-                request = request.header(name.as_str(), value.as_str());
+                // What the host has asked for counts more than what a file says.
+                if !is_log_in(name) || granted.is_none() {
+                    request = request.header(name.as_str(), value.as_str());
+                }
             }
-            if own && endpoint.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
-                origin = format!("header in {}", endpoint.chosen_by());
-            } else if let Some(granted) = self.auth.granted(endpoint).filter(|_| own) {
+            if let Some(granted) = granted {
                 request = request.header("authorization", granted.header.reveal());
                 origin = granted.origin;
+            } else if own && endpoint.headers.iter().any(|(name, _)| is_log_in(name)) {
+                origin = format!("header in {}", endpoint.chosen_by());
             }
             let response = sender.send(request, &origin).await;
             let response = response.map_err(|error| Failure::transport(act, url, &error))?;
@@ -150,11 +155,12 @@ impl Sender<'_> {
     pub(super) async fn send(&self, request: RequestBuilder, credentials: &str) -> reqwest::Result<Response> {
         let Some(trace) = self.trace else { return request.send().await };
         let request = request.build()?;
-        let length = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+        let length =
+            request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
         let whole = request.body().and_then(|body| body.as_bytes()).map_or(0, |body| body.len() as u64);
         let mut exchange = Exchange {
             method: request.method().to_string(),
-            host: authority(request.url()),
+            host: origin_of(request.url()),
             path: request.url().path().to_owned(),
             sent: length.unwrap_or(whole),
             credentials: credentials.to_owned(),
@@ -167,7 +173,7 @@ impl Sender<'_> {
             Ok(response) => {
                 exchange.status = Some(response.status().as_u16());
                 exchange.address = response.remote_addr();
-                exchange.redirected = Some(authority(response.url())).filter(|host| *host != asked);
+                exchange.redirected = Some(origin_of(response.url())).filter(|host| *host != asked);
             }
             Err(error) => {
                 let url = error.url().cloned();
@@ -183,8 +189,7 @@ impl Sender<'_> {
     }
 }
 
-/// `host:port`, without the port that goes without saying.
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+/// `https://host:port`, without the port that goes without saying.
+fn origin_of(url: &Url) -> String {
+    url.origin().ascii_serialization()
 }

@@ -1,6 +1,7 @@
 //! Which addresses stand for a registry, in the order in which they are asked.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use reqwest::Url;
 
@@ -71,6 +72,8 @@ pub(super) struct Transport {
     pub(super) ca: Vec<PathBuf>,
     pub(super) client: Vec<(PathBuf, PathBuf)>,
     pub(super) skip_verify: bool,
+    /// How long a connection may take to come about.
+    pub(super) dial_timeout: Option<Duration>,
     /// On this machine: no proxy leads there.
     pub(super) local: bool,
 }
@@ -143,11 +146,11 @@ fn hosts_of(config: &Config, registry: &str) -> Result<Option<Hosts>> {
     Ok(hosts::find(&directories, registry)?.or_else(|| theirs.find(registry)))
 }
 
-/// The addresses that containerd's CRI asks for `registry`, in order, by its own configuration alone.
+/// The hosts that containerd's CRI asks for `registry`, in order, by its own configuration alone.
 ///
 /// # Errors
 /// A configuration that cannot be read.
-pub(super) fn of_cri(config: &Config, registry: &str) -> Result<Vec<String>> {
+pub(super) fn of_cri(config: &Config, registry: &str) -> Result<Vec<Endpoint>> {
     let file = config.containerd_config.clone().unwrap_or_else(|| mirrors::file_of(&config.addresses));
     let theirs = mirrors::read(&file)?;
     let found = hosts::find(&theirs.directories, registry)?.or_else(|| theirs.find(registry));
@@ -159,14 +162,14 @@ pub(super) fn of_cri(config: &Config, registry: &str) -> Result<Vec<String>> {
         server.address = format!("{scheme}://{own}");
     }
     let all = mirrors.iter().chain([&server]).filter(|host| host.capabilities.resolve);
-    let mut bases = Vec::new();
+    let mut endpoints: Vec<Endpoint> = Vec::new();
     for host in all {
-        let base = endpoint(host, registry, false)?.base;
-        if !bases.contains(&base) {
-            bases.push(base);
+        let endpoint = endpoint(host, registry, false)?;
+        if !endpoints.iter().any(|known| known.base == endpoint.base) {
+            endpoints.push(endpoint);
         }
     }
-    Ok(bases)
+    Ok(endpoints)
 }
 
 /// What says where the registry of `reference` is asked; None where nothing is configured.
@@ -209,6 +212,7 @@ fn endpoint(host: &Host, registry: &str, insecure: bool) -> Result<Endpoint> {
             ca: host.ca.clone(),
             client: host.client.clone(),
             skip_verify: host.skip_verify || insecure,
+            dial_timeout: host.dial_timeout.filter(|limit| !limit.is_zero()),
             local: is_local(authority),
         },
         fallback: false,

@@ -21,13 +21,14 @@ pub async fn log_in(config: &Config, registry: &str, credentials: &Credentials) 
     let mut last = None;
     for endpoint in all.iter().filter(|endpoint| endpoint.own) {
         let url = parse(&format!("{}/", endpoint.base))?;
-        let asked = connection.deliver_and_log_in(endpoint, ("Get", &url), "", |client, url| {
-            client.request(Method::GET, url)
-        });
+        let asked = connection
+            .deliver_and_log_in(endpoint, ("Get", &url), "", |client, url| client.request(Method::GET, url));
         match asked.await {
             Ok((_, token)) => return Ok(token),
             // Another way to the same host.
-            Err(failure) if endpoint.fallback && failure.cause == Cause::Connect => last = Some(failure.error),
+            Err(failure) if endpoint.fallback && failure.cause == Cause::Connect => {
+                last = Some(failure.error)
+            }
             Err(failure) => return Err(refused(failure, &url)),
         }
     }
@@ -38,13 +39,12 @@ fn refused(failure: Failure, url: &Url) -> Error {
     if failure.cause != Cause::Denied {
         return failure.error;
     }
+    // A token server says why; of a registry that takes passwords itself, docker tells the status.
+    let own = failure.error.message.contains(&format!("\"{url}\""));
     let said = failure.why();
-    let message = match said.split_once(": ") {
-        // The registry's or its token server's own words.
-        Some((_, words)) if words.starts_with("unauthorized") || words.starts_with("denied") => {
-            format!("Get \"{url}\": {words}")
-        }
-        _ => format!("login attempt to {url} failed with status: 401 Unauthorized"),
+    let message = match said.split_once(": ").filter(|_| !own) {
+        Some((_, words)) => format!("Get \"{url}\": {words}"),
+        None => format!("login attempt to {url} failed with status: 401 Unauthorized"),
     };
     Error::failed(message).hint("check the user name and the password; many registries want an access token")
 }

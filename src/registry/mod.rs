@@ -1,6 +1,7 @@
 //! Registries over HTTP: the only room that names its client. References, hosts, log-in, fetching.
 
 mod auth;
+mod check;
 mod client;
 mod connection;
 mod endpoint;
@@ -12,6 +13,7 @@ mod push;
 mod reference;
 mod search;
 
+pub use check::{Candidate, check};
 pub use endpoint::configured_by;
 pub use error::{Cause, Failure};
 pub use fetch::{BlobStream, Registry, Resolved};

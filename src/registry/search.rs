@@ -57,7 +57,8 @@ pub async fn search(config: &Config, registry: &str, term: &str, limit: usize) -
     if registry == DOCKER_HUB {
         let endpoint = own.next().cloned().unwrap_or_else(|| all[0].clone());
         // The index is another host than the registry; what is said about the registry's connections is not about it.
-        let endpoint = Endpoint { base: INDEX.into(), transport: Default::default(), headers: vec![], ..endpoint };
+        let endpoint =
+            Endpoint { base: INDEX.into(), transport: Default::default(), headers: vec![], ..endpoint };
         return Ok(indexed(&connection, &endpoint, &index(INDEX)?).await?);
     }
     let mut last = None;
@@ -77,7 +78,11 @@ pub async fn search(config: &Config, registry: &str, term: &str, limit: usize) -
     Err(last.map_or_else(|| Error::failed(format!("{registry} names no host to search")), Into::into))
 }
 
-async fn indexed(connection: &Connection, endpoint: &Endpoint, url: &Url) -> Result<Vec<Repository>, Failure> {
+async fn indexed(
+    connection: &Connection,
+    endpoint: &Endpoint,
+    url: &Url,
+) -> Result<Vec<Repository>, Failure> {
     #[derive(Deserialize)]
     struct Answer {
         results: Vec<Repository>,
@@ -114,7 +119,9 @@ async fn catalog(
             client.request(Method::GET, url).header("accept", "application/json")
         });
         let response = asked.await.map_err(|failure| match failure.cause {
-            Cause::NotFound => Error::failed(format!("{registry} has neither an index nor a list of repositories")),
+            Cause::NotFound => {
+                Error::failed(format!("{registry} has neither an index nor a list of repositories"))
+            }
             Cause::Denied => failure.error.hint(format!("log in with `wharfie login {registry}` first")),
             _ => failure.error,
         })?;
@@ -126,7 +133,9 @@ async fn catalog(
         seen += names.len();
         let next = names.last().cloned().unwrap_or_default();
         let matching = names.into_iter().filter(|name| name.contains(term));
-        found.extend(matching.map(|name| Repository { name: format!("{registry}/{name}"), ..Repository::default() }));
+        found.extend(
+            matching.map(|name| Repository { name: format!("{registry}/{name}"), ..Repository::default() }),
+        );
         // A list that goes nowhere must end.
         if !more || next.is_empty() || next == last || found.len() >= limit || seen > MOST {
             found.truncate(limit);

@@ -30,6 +30,7 @@ mod leaks;
 mod nodes;
 mod pod;
 mod registry;
+mod registry_verbs;
 mod rooms;
 mod setup;
 mod smoke;

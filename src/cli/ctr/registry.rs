@@ -65,6 +65,7 @@ impl RegistryFlags {
         let config = Arc::make_mut(&mut cx.config);
         if let Some(hosts) = &self.hosts_dir {
             config.hosts_dirs = vec![directory.join(hosts)];
+            config.containerd_config = None;
         }
         config.registry.credentials = credentials;
         config.registry.plain_http = self.plain_http;

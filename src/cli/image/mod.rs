@@ -11,6 +11,7 @@ pub mod push;
 pub mod rmi;
 pub mod save;
 pub mod tag;
+pub mod tags;
 
 use super::{Context, errors};
 use crate::engine::image;
@@ -30,6 +31,13 @@ fn platform(given: Option<&str>, cx: &Context<'_>) -> Result<Option<Platform>> {
     let text =
         given.or_else(|| cx.environment.set("DOCKER_DEFAULT_PLATFORM")).filter(|text| !text.is_empty());
     text.map(image::platform).transpose().map_err(told)
+}
+
+/// Every platform of a flag that may be repeated, or else what the environment says.
+fn every_platform(given: &[String], cx: &Context<'_>) -> Result<Vec<Platform>> {
+    let said = given.iter().flat_map(|list| list.split(',')).filter(|text| !text.is_empty());
+    let said: Vec<Platform> = said.map(image::platform).collect::<Result<_>>().map_err(told)?;
+    if said.is_empty() { Ok(platform(None, cx)?.into_iter().collect()) } else { Ok(said) }
 }
 
 /// The one platform of a flag that may be repeated.

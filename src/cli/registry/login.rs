@@ -2,9 +2,10 @@
 
 use std::io::{BufRead as _, Read as _};
 
+use super::flags::RegistryArgs;
 use super::server;
-use crate::cli::errors::{EngineResult as _, from_engine};
 use crate::cli::Context;
+use crate::cli::errors::{EngineResult as _, from_engine};
 use crate::config::credentials::{Credentials, Secret};
 use crate::config::login::Kept;
 use crate::engine::registry;
@@ -32,6 +33,8 @@ pub struct Args {
     /// Username
     #[arg(short, long, value_name = "string")]
     username: Option<String>,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// The registry
     #[arg(value_name = "SERVER")]
     server: Option<String>,
@@ -41,6 +44,13 @@ pub struct Args {
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     check(&args)?;
     warn_of_environment(cx)?;
+    let mut requests = args.registry.apply(cx);
+    let result = log_in(args, cx).await;
+    requests.say(cx.ui)?;
+    succeeded(&result?, cx)
+}
+
+async fn log_in(args: Args, cx: &mut Context<'_>) -> Result<Kept> {
     let server = server(args.server.as_deref()).to_owned();
     let given = match &args.password {
         Some(password) => {
@@ -51,7 +61,8 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         None => None,
     };
     let mut known_name = None;
-    if args.username.is_none() && given.is_none()
+    if args.username.is_none()
+        && given.is_none()
         && let Ok(Some(found)) = registry::known(&cx.config, &server).await
         && let Credentials::Password { username, .. } = &found.credentials
     {
@@ -62,7 +73,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         ))?;
         known_name = Some(username.clone());
         match registry::log_in(&cx.config, &server, found.credentials).await {
-            Ok(kept) => return succeeded(&kept, cx),
+            Ok(kept) => return Ok(kept),
             Err(error) if error.kind == Kind::Failed => {
                 cx.ui.say("Stored credentials invalid or expired")?;
             }
@@ -75,8 +86,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         (Some(username), Some(password)) => registry::password(&username, password),
         (username, password) => ask(username, password, (&server, known_name), cx)?,
     };
-    let kept = registry::log_in(&cx.config, &server, credentials).await.told()?;
-    succeeded(&kept, cx)
+    registry::log_in(&cx.config, &server, credentials).await.told()
 }
 
 fn check(args: &Args) -> Result<()> {
@@ -132,7 +142,9 @@ fn ask(
         Some(username) => username,
         None => {
             if server == DOCKER_HUB {
-                cx.ui.say("Log in with your Docker ID or email address, and a password or a personal access token.")?;
+                cx.ui.say(
+                    "Log in with your Docker ID or email address, and a password or a personal access token.",
+                )?;
             }
             let shown = known_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
             cx.ui.write_err(format!("Username{shown}: ").as_bytes())?;

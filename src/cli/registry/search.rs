@@ -1,5 +1,6 @@
 //! `search`: images of Docker Hub or another registry by a part of their name.
 
+use super::flags::RegistryArgs;
 use crate::cli::Context;
 use crate::cli::container::row::cut;
 use crate::cli::errors::{EngineResult as _, from_engine};
@@ -25,11 +26,19 @@ pub struct Args {
     #[arg(long, value_name = "string")]
     format: Option<String>,
     /// Max number of search results
-    #[arg(long, value_name = "int", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "int",
+        default_value_t = 0,
+        hide_default_value = true,
+        allow_negative_numbers = true
+    )]
     limit: i64,
     /// Don't truncate output
     #[arg(long)]
     no_trunc: bool,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// A part of the name
     #[arg(value_name = "[HOST/]TERM", required = true)]
     term: String,
@@ -46,7 +55,11 @@ const LISTING: Listing<Row> = Listing {
     columns: &[
         Column { name: "Name", header: "NAME", value: |row| row.repository.name.as_str().into() },
         Column { name: "Description", header: "DESCRIPTION", value: |row| description(row).into() },
-        Column { name: "StarCount", header: "STARS", value: |row| row.repository.star_count.to_string().into() },
+        Column {
+            name: "StarCount",
+            header: "STARS",
+            value: |row| row.repository.star_count.to_string().into(),
+        },
         Column {
             name: "IsOfficial",
             header: "OFFICIAL",
@@ -66,7 +79,10 @@ const LISTING: Listing<Row> = Listing {
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let format = Format::parse(args.format.as_deref(), false, LISTING)?;
     let request = request(&args)?;
-    let found = registry::search(&cx.config, &request).await.told()?;
+    let mut requests = args.registry.apply(cx);
+    let found = registry::search(&cx.config, &request).await;
+    requests.say(cx.ui)?;
+    let found = found.told()?;
     let json = args.format.as_deref() == Some("json");
     let rows: Vec<Row> =
         found.into_iter().map(|repository| Row { repository, whole: args.no_trunc, json }).collect();

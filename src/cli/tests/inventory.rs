@@ -28,6 +28,7 @@ const VERBS: &[&str] = &[
     "pause",
     "port",
     "ps",
+    "pull",
     "rename",
     "restart",
     "rm",
@@ -55,6 +56,13 @@ const REFUSED: &[(&str, &str)] = &[
     ("commit --zstdchunked", "new layers are gzip, which every tool reads"),
     ("commit --zstdchunked-chunk-size", "as --zstdchunked"),
     ("commit --zstdchunked-compression-level", "as --zstdchunked"),
+    ("pull --cosign-certificate-identity", "signatures are not verified here: cosign does that"),
+    ("pull --cosign-certificate-identity-regexp", "as --cosign-certificate-identity"),
+    ("pull --cosign-certificate-oidc-issuer", "as --cosign-certificate-identity"),
+    ("pull --cosign-certificate-oidc-issuer-regexp", "as --cosign-certificate-identity"),
+    ("pull --cosign-key", "as --cosign-certificate-identity"),
+    ("pull --ipfs-address", "images come from registries"),
+    ("pull --soci-index-digest", "lazily pulled layers need the soci snapshotter"),
     ("create --sig-proxy", "nerdctl keeps it for a later start; docker has no such flag"),
 ];
 

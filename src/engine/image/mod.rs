@@ -34,7 +34,7 @@ pub use mounted::{mount_at, unmount_at};
 pub use name::is_dangling;
 pub use pull::{PullOptions, PullPolicy, PullRequest, Pulled, ensure, pull, remote_tags};
 pub use push::{PushRequest, Pushed, push, push_object};
-pub use remote::{RemoteBlob, remote_blob, remote_manifest};
+pub use remote::{RemoteBlob, inspect_remote, remote_blob, remote_manifest};
 pub use remove::{RemoveOptions, Removed, remove};
 pub use resolve::{ResolvedImage, every, find, platform, platforms, read, resolve};
 pub use save::{Selected, save, select};
