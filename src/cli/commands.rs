@@ -7,8 +7,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
 use super::{
-    Context, container, crictl, ctr, debug, docker_context, doctor, image, namespace, netns, pod, system,
-    unbuilt,
+    Context, container, crictl, ctr, debug, docker_context, doctor, image, namespace, netns, pod, registry,
+    system, unbuilt,
 };
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
@@ -46,6 +46,15 @@ pub enum Verb {
     /// Manage images
     #[command(name = "image", subcommand, subcommand_value_name = "COMMAND")]
     Images(ImageFamily),
+    /// Authenticate to a registry
+    Login(registry::login::Args),
+    /// Log out from a registry
+    Logout(registry::logout::Args),
+    /// Search Docker Hub, or another registry, for images
+    Search(registry::search::Args),
+    /// Ask registries, and log in to them
+    #[command(subcommand, subcommand_value_name = "COMMAND")]
+    Registry(registry::Verb),
     /// Manage containerd's namespaces
     #[command(subcommand, visible_alias = "ns", subcommand_value_name = "COMMAND")]
     Namespace(namespace::Verb),
@@ -204,6 +213,8 @@ pub enum ImageFamily {
     Diff(image::diff::Args),
     /// Show the room that images take and share, and what nobody needs any more
     Usage(image::usage::Args),
+    /// List the tags that a registry has of a repository
+    Tags(image::tags::Args),
     /// Send an image to another machine: only what it lacks, unpacked there
     Push(image::push::Args),
     /// Display detailed information on one or more images
@@ -260,6 +271,10 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Inspect(args) => container::inspect::run(args, cx).await,
         Verb::Image(verb) => dispatch_image(verb, cx).await,
         Verb::Images(verb) => dispatch_image_family(verb, cx).await,
+        Verb::Login(args) => registry::login::run(args, cx).await,
+        Verb::Logout(args) => registry::logout::run(args, cx).await,
+        Verb::Search(args) => registry::search::run(args, cx).await,
+        Verb::Registry(verb) => registry::run(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::Context(verb) => docker_context::run(verb, cx),
         Verb::Debug(args) => debug::run(*args, cx).await,
@@ -335,6 +350,7 @@ async fn dispatch_image_family(verb: ImageFamily, cx: &mut Context<'_>) -> Resul
         ImageFamily::Cat(args) => image::cat::run(args, cx).await,
         ImageFamily::Diff(args) => image::diff::run(args, cx).await,
         ImageFamily::Usage(args) => image::usage::run(args, cx).await,
+        ImageFamily::Tags(args) => image::tags::run(args, cx).await,
         ImageFamily::Push(args) => image::push::run(args, cx).await,
         ImageFamily::Inspect(args) => image::inspect::run(args, cx).await,
         ImageFamily::Prune(args) => image::prune::run(args, cx).await,

@@ -10,6 +10,7 @@ pub mod namespace;
 pub mod node;
 pub mod pod;
 pub mod prune;
+pub mod registry;
 pub mod system;
 pub mod volume;
 

@@ -1,16 +1,24 @@
 //! Registries over HTTP: the only room that names its client. References, hosts, log-in, fetching.
 
 mod auth;
+mod check;
 mod client;
+mod connection;
 mod endpoint;
 mod error;
 mod fetch;
+mod login;
 mod ping;
 mod push;
 mod reference;
+mod search;
 
+pub use check::{Candidate, check};
+pub use endpoint::configured_by;
 pub use error::{Cause, Failure};
 pub use fetch::{BlobStream, Registry, Resolved};
+pub use login::log_in;
 pub use ping::{Answer, ping};
-pub use push::{Body, configured_by};
+pub use push::Body;
 pub use reference::{DOCKER_HUB, Reference, is_id_prefix};
+pub use search::{Repository, search};

@@ -1,29 +1,19 @@
 //! Uploading: a blob that the registry lacks in one piece, then the manifests that name it.
 
-use std::path::PathBuf;
 use std::sync::Mutex;
 
 use futures_util::stream::BoxStream;
 use oci_spec::image::Descriptor;
 use reqwest::{Method, Response, Url};
 
-use crate::config::{Config, hosts};
 use crate::error::{Error, Result};
 
 use super::endpoint::Endpoint;
 use super::error::{Cause, Failure};
 use super::fetch::{Registry, parse};
-use super::reference::Reference;
 
 /// A blob's bytes, part by part.
 pub type Body = BoxStream<'static, Result<Vec<u8>>>;
-
-/// The directory whose hosts.toml or certificates say where the registry of `reference` is asked; None where
-/// nothing is configured.
-pub fn configured_by(config: &Config, reference: &Reference) -> Result<Option<PathBuf>> {
-    let found = hosts::find_with_origin(&config.hosts_dirs, reference.domain())?;
-    Ok(found.map(|(directory, _)| directory))
-}
 
 impl Registry {
     /// Give the registry a blob, unless it has it: then `open` is not called. True when it was sent.

@@ -31,6 +31,7 @@ mod names;
 mod nodes;
 mod pod;
 mod registry;
+mod registry_verbs;
 mod rooms;
 mod setup;
 mod smoke;

@@ -16,6 +16,7 @@ pub mod push;
 pub mod rmi;
 pub mod save;
 pub mod tag;
+pub mod tags;
 pub mod usage;
 
 use super::{Context, errors};
@@ -49,4 +50,10 @@ fn platforms(given: &[String]) -> Result<Vec<Platform>> {
         }
     }
     Ok(platforms)
+}
+
+/// Every platform of a flag that may be repeated, or else what the environment says.
+fn every_platform(given: &[String], cx: &Context<'_>) -> Result<Vec<Platform>> {
+    let said = platforms(given)?;
+    if said.is_empty() { Ok(platform(None, cx)?.into_iter().collect()) } else { Ok(said) }
 }
