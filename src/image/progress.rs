@@ -50,6 +50,13 @@ pub enum Event<'a> {
         /// Whether anything of it is new here.
         is_new: bool,
     },
+    /// Hosts that have sent something else than the blob they were asked for; another one is asked.
+    Distrusted {
+        /// `sha256:…`.
+        digest: &'a str,
+        /// Their names.
+        hosts: &'a str,
+    },
     /// A layer, by its blob's digest.
     Layer {
         /// `sha256:…`.

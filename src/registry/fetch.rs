@@ -1,6 +1,7 @@
 //! One repository: which manifest a tag names, manifests, blobs from any byte on.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use oci_spec::image::{Descriptor, Digest};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url};
@@ -30,6 +31,8 @@ pub struct Registry {
     /// The endpoint that answered last; those before it are not asked again.
     preferred: AtomicUsize,
     connection: Connection,
+    /// Hosts that have sent something else than what was asked for.
+    distrusted: Mutex<Vec<String>>,
 }
 
 /// What a reference names: the manifest's or index's descriptor, and its bytes if they came along.
@@ -57,6 +60,7 @@ impl Registry {
             endpoints: endpoints(config, reference.domain())?,
             preferred: AtomicUsize::new(0),
             connection: Connection::new(config),
+            distrusted: Mutex::default(),
         })
     }
 
@@ -66,7 +70,7 @@ impl Registry {
         let path = format!("/manifests/{}", self.reference.identifier());
         let ask = Ask { method: &Method::HEAD, path: &path, accept: &accept, offset: 0 };
         let head = match self.patiently(ask).await {
-            Ok(response) => described(&response),
+            Ok((response, _)) => described(&response),
             // HEAD has no body that says why, and some registries do not know it.
             Err(failure) if matches!(failure.cause, Cause::NotFound | Cause::Denied | Cause::Other) => None,
             Err(failure) => return Err(failure.into()),
@@ -77,11 +81,7 @@ impl Registry {
             return Ok(Resolved { descriptor, bytes: None });
         }
         let ask = Ask { method: &Method::GET, ..ask };
-        let response = self.patiently(ask).await.map_err(|failure| {
-            failure.of_manifest(&self.reference.familiar(), &self.reference.familiar_name())
-        })?;
-        let media_type = content_type(&response);
-        let bytes = self.manifest_body(response).await?;
+        let (media_type, bytes) = self.verified(ask, self.reference.digest()).await?;
         let media_type =
             media_type.filter(|given| media::is_known_manifest(given)).or_else(|| media::sniff(&bytes));
         let media_type = media_type.ok_or_else(|| {
@@ -91,11 +91,7 @@ impl Registry {
             ))
             .hint("image format 1 (schema 1) is not supported any more")
         })?;
-        let digest = sha256(&bytes);
-        if let Some(wanted) = self.reference.digest().filter(|wanted| **wanted != digest) {
-            return Err(mismatch(wanted, &digest));
-        }
-        let descriptor = Descriptor::new(media_type.as_str().into(), bytes.len() as u64, digest);
+        let descriptor = Descriptor::new(media_type.as_str().into(), bytes.len() as u64, sha256(&bytes));
         Ok(Resolved { descriptor, bytes: Some(bytes) })
     }
 
@@ -104,15 +100,45 @@ impl Registry {
         let path = format!("/manifests/{}", descriptor.digest());
         let accept = format!("{}, */*", descriptor.media_type());
         let ask = Ask { method: &Method::GET, path: &path, accept: &accept, offset: 0 };
-        let response = self.patiently(ask).await.map_err(|failure| {
-            failure.of_manifest(&self.reference.familiar(), &self.reference.familiar_name())
-        })?;
-        let bytes = self.manifest_body(response).await?;
-        let digest = sha256(&bytes);
-        if digest != *descriptor.digest() {
-            return Err(mismatch(descriptor.digest(), &digest));
+        Ok(self.verified(ask, Some(descriptor.digest())).await?.1)
+    }
+
+    /// A manifest's media type and bytes, of the digest `wanted`: a host that sends others is not asked again.
+    async fn verified(&self, ask: Ask<'_>, wanted: Option<&Digest>) -> Result<(Option<String>, Vec<u8>)> {
+        let mut liars: Vec<String> = Vec::new();
+        loop {
+            let (response, host) = self.patiently(ask).await.map_err(|failure| {
+                failure.of_manifest(&self.reference.familiar(), &self.reference.familiar_name())
+            })?;
+            let media_type = content_type(&response);
+            let bytes = self.manifest_body(response).await?;
+            let digest = sha256(&bytes);
+            match wanted.filter(|wanted| **wanted != digest) {
+                None => return Ok((media_type, bytes)),
+                Some(wanted) => {
+                    let is_last = !self.distrust(std::slice::from_ref(&host));
+                    liars.push(host);
+                    if is_last {
+                        return Err(mismatch(wanted, &digest, &liars));
+                    }
+                }
+            }
         }
-        Ok(bytes)
+    }
+
+    /// Ask none of `hosts` for content again, which have sent something else: of several that have sent parts of one
+    /// blob the last one in order is still trusted. False when nobody else is left to ask.
+    pub fn distrust(&self, hosts: &[String]) -> bool {
+        let mut distrusted = self.distrusted.lock().unwrap_or_else(PoisonError::into_inner);
+        let serving = || self.endpoints.iter().filter(|endpoint| endpoint.capabilities.pull);
+        let last = serving().rev().find(|endpoint| hosts.contains(&endpoint.host));
+        for host in hosts {
+            let is_spared = hosts.len() > 1 && last.is_some_and(|last| last.host == *host);
+            if !is_spared && !distrusted.contains(host) {
+                distrusted.push(host.clone());
+            }
+        }
+        serving().any(|endpoint| !distrusted.contains(&endpoint.host))
     }
 
     /// Every tag of the repository.
@@ -128,7 +154,7 @@ impl Registry {
                 None => format!("/tags/list?n={TAGS}"),
             };
             let ask = Ask { method: &Method::GET, path: &path, accept: "application/json", offset: 0 };
-            let response = self.patiently(ask).await.map_err(|failure| {
+            let (response, _) = self.patiently(ask).await.map_err(|failure| {
                 failure.of_manifest(&self.reference.familiar(), &self.reference.familiar_name())
             })?;
             let more = response.headers().contains_key("link");
@@ -154,9 +180,9 @@ impl Registry {
     pub async fn blob(&self, descriptor: &Descriptor, offset: u64) -> Result<BlobStream, Failure> {
         let path = format!("/blobs/{}", descriptor.digest());
         let ask = Ask { method: &Method::GET, path: &path, accept: "*/*", offset };
-        let response = self.ask(ask).await?;
+        let (response, host) = self.ask(ask).await?;
         let skip = if response.status() == StatusCode::PARTIAL_CONTENT { 0 } else { offset };
-        Ok(BlobStream { response, skip })
+        Ok(BlobStream { response, host, skip })
     }
 
     async fn manifest_body(&self, response: Response) -> Result<Vec<u8>> {
@@ -169,7 +195,7 @@ impl Registry {
         })
     }
 
-    async fn patiently(&self, ask: Ask<'_>) -> Result<Response, Failure> {
+    async fn patiently(&self, ask: Ask<'_>) -> Result<(Response, String), Failure> {
         let mut attempt = 0;
         loop {
             match self.ask(ask).await {
@@ -186,13 +212,16 @@ impl Registry {
         }
     }
 
-    /// Ask one endpoint after the other until one has it.
-    async fn ask(&self, ask: Ask<'_>) -> Result<Response, Failure> {
+    /// Ask one endpoint after the other until one has it: its answer, and which host it is.
+    async fn ask(&self, ask: Ask<'_>) -> Result<(Response, String), Failure> {
         let by_tag = ask.path.starts_with("/manifests/") && self.reference.digest().is_none();
         let first = self.preferred.load(Ordering::Relaxed);
         let mut failures: Vec<(&Endpoint, Failure)> = Vec::new();
         for (index, endpoint) in self.endpoints.iter().enumerate().skip(first) {
             let able = if by_tag { endpoint.capabilities.resolve } else { endpoint.capabilities.pull };
+            let distrusted = self.distrusted.lock().unwrap_or_else(PoisonError::into_inner);
+            let able = able && !distrusted.contains(&endpoint.host);
+            drop(distrusted);
             if !able {
                 continue;
             }
@@ -202,7 +231,7 @@ impl Registry {
                     if index > 0 && self.endpoints.get(index - 1).is_some_and(|before| before.fallback) {
                         self.preferred.store(index, Ordering::Relaxed);
                     }
-                    return Ok(response);
+                    return Ok((response, endpoint.host.clone()));
                 }
                 Err(failure) => failures.push((endpoint, failure)),
             }
@@ -252,6 +281,8 @@ impl Registry {
 #[derive(Debug)]
 pub struct BlobStream {
     response: Response,
+    /// Whom it was asked of, wherever that has sent us.
+    host: String,
     /// Bytes that were not asked for and come all the same.
     skip: u64,
 }
@@ -271,7 +302,13 @@ impl BlobStream {
         if !response.status().is_success() {
             return Err(Failure::status("Get", response).await.into());
         }
-        Ok(Self { response, skip: 0 })
+        let host = url.authority().to_owned();
+        Ok(Self { response, host, skip: 0 })
+    }
+
+    /// The host that was asked, with its port.
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// Append at least `wanted` more bytes to `buffer`, fewer only at the end. Gives false at the end.
@@ -305,7 +342,8 @@ fn described(response: &Response) -> Option<Descriptor> {
         .then(|| Descriptor::new(media_type.as_str().into(), size, digest))
 }
 
-fn mismatch(wanted: &Digest, got: &Digest) -> Error {
-    Error::failed(format!("manifest verification failed for digest {wanted}: the registry sent {got}"))
+fn mismatch(wanted: &Digest, got: &Digest, hosts: &[String]) -> Error {
+    let hosts = hosts.join(" and ");
+    Error::failed(format!("manifest verification failed for digest {wanted}: {hosts} sent {got}"))
         .hint("the registry or something on the way to it is faulty: try again, or another mirror")
 }

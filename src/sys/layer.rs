@@ -31,6 +31,8 @@ const ATTEMPTS: usize = 32;
 const MOST_DIRECTORIES: usize = 1_000_000;
 /// Links on the way to one directory.
 const MOST_LINKS: usize = 40;
+/// In the year 2262.
+const LATEST: i64 = i64::MAX / 1_000_000_000;
 /// Bytes of a file's body at a time.
 const PART: usize = 256 << 10;
 
@@ -478,9 +480,9 @@ fn is_settable(name: &[u8]) -> bool {
 }
 
 fn times(entry: &Entry) -> Timestamps {
-    // containerd takes a time before 1970 for the beginning of 1970.
+    // containerd takes a time that 64 bits of nanoseconds after 1970 cannot say for the beginning of 1970.
     let time = match entry.modified {
-        ..0 => Timespec { tv_sec: 0, tv_nsec: 0 },
+        ..0 | LATEST.. => Timespec { tv_sec: 0, tv_nsec: 0 },
         seconds => Timespec { tv_sec: seconds, tv_nsec: entry.modified_nanos.into() },
     };
     Timestamps { last_access: time, last_modification: time }

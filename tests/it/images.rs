@@ -23,7 +23,7 @@ pub(crate) fn busybox_rootfs() -> &'static Path {
     })
 }
 
-/// An image with uncompressed layers.
+/// An image whose layers are uncompressed, unless it says how they are packed.
 #[derive(Clone)]
 pub(crate) struct Image {
     /// The layers' tars, the lowest first.
@@ -32,7 +32,12 @@ pub(crate) struct Image {
     pub(crate) config: Value,
     /// The architecture in OCI's words.
     pub(crate) architecture: String,
+    /// How layers are compressed: the end of their media type, and what does it.
+    pub(crate) packing: Option<Packing>,
 }
+
+/// The end of a layer's media type (`+gzip`), and what makes such a layer of a tar.
+pub(crate) type Packing = (&'static str, fn(&[u8]) -> Vec<u8>);
 
 impl Image {
     /// Made of these layers, for this machine, with docker's PATH and `sh` as the command.
@@ -44,6 +49,7 @@ impl Image {
                 "Cmd": ["sh"],
             }),
             architecture: architecture().into(),
+            packing: None,
         }
     }
 
@@ -54,11 +60,15 @@ impl Image {
 
     /// Configuration, manifest and layers as they are stored: media type, digest and bytes; the manifest first.
     pub(crate) fn blobs(&self) -> Vec<Blob> {
-        let layers: Vec<Blob> = self
-            .layers
-            .iter()
-            .map(|tar| Blob::new("application/vnd.oci.image.layer.v1.tar", tar.clone()))
-            .collect();
+        const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+        let tars: Vec<Blob> = self.layers.iter().map(|tar| Blob::new(LAYER, tar.clone())).collect();
+        let diff_ids: Vec<String> = tars.iter().map(|tar| tar.digest.clone()).collect();
+        let layers: Vec<Blob> = match self.packing {
+            None => tars,
+            Some((end, pack)) => {
+                tars.iter().map(|tar| Blob::new(format!("{LAYER}{end}"), pack(&tar.bytes))).collect()
+            }
+        };
         let config = Blob::json(
             "application/vnd.oci.image.config.v1+json",
             &json!({
@@ -66,7 +76,7 @@ impl Image {
                 "architecture": self.architecture,
                 "os": "linux",
                 "config": self.config,
-                "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|layer| layer.digest.clone()).collect::<Vec<_>>() },
+                "rootfs": { "type": "layers", "diff_ids": diff_ids },
             }),
         );
         let manifest = Blob::json(
@@ -146,7 +156,7 @@ pub(crate) fn index_archive(reference: &str, images: &[Image], nested: usize) ->
 
 /// Some bytes with their digest.
 pub(crate) struct Blob {
-    pub(crate) media_type: &'static str,
+    pub(crate) media_type: String,
     pub(crate) digest: String,
     pub(crate) bytes: Vec<u8>,
 }
@@ -158,11 +168,11 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 }
 
 impl Blob {
-    fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
-        Self { media_type, digest: digest(&bytes), bytes }
+    fn new(media_type: impl Into<String>, bytes: Vec<u8>) -> Self {
+        Self { media_type: media_type.into(), digest: digest(&bytes), bytes }
     }
 
-    fn json(media_type: &'static str, value: &Value) -> Self {
+    fn json(media_type: &str, value: &Value) -> Self {
         Self::new(media_type, value.to_string().into_bytes())
     }
 

@@ -3,7 +3,7 @@
 use crate::cli::Context;
 use crate::engine::Engine;
 use crate::engine::image::{KUBERNETES, Seen, publish};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Flags of `load`, `import` and `pull`.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -12,13 +12,16 @@ pub struct KubernetesFlags {
     #[arg(long)]
     k8s: bool,
     /// With --k8s: the kubelet never removes it to make room
-    #[arg(long, requires = "k8s")]
+    #[arg(long)]
     pin: bool,
 }
 
 impl KubernetesFlags {
     /// The engine of the namespace to bring it into.
     pub async fn engine(self, cx: &mut Context<'_>) -> Result<Engine> {
+        if self.pin && !self.k8s {
+            return Err(Error::failed("--pin is for the kubelet's images").hint("add --k8s"));
+        }
         let engine = cx.engine().await?;
         if self.k8s { engine.in_namespace(KUBERNETES) } else { Ok(engine) }
     }

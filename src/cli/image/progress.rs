@@ -93,6 +93,10 @@ impl Progress for Bars<'_> {
                     false,
                 );
             }
+            Event::Distrusted { digest, hosts } => {
+                let line = format!("WARNING: {hosts} sent wrong bytes for {digest}: another host is asked");
+                shown.say(&line, true);
+            }
             Event::Layer { digest, state } => shown.layer(digest, state),
         }
     }

@@ -46,6 +46,17 @@ impl Arrival {
         self.until(|state| matches!(state, Arriving::Stored)).await.map(drop)
     }
 
+    /// Whether what containerd has in the end are the bytes of `growing`. Waits until that is known.
+    pub(super) async fn was(&mut self, growing: &Arc<Growing>) -> Result<bool> {
+        let is_known = |state: &Arriving| match state {
+            Arriving::Awaited => false,
+            Arriving::Growing(other) => !Arc::ptr_eq(other, growing),
+            Arriving::Stored => true,
+        };
+        let state = self.until(is_known).await?;
+        Ok(matches!(state, Arriving::Stored) && !growing.is_void())
+    }
+
     async fn until(&mut self, wanted: impl FnMut(&Arriving) -> bool) -> Result<Arriving> {
         let Some(receiver) = &mut self.0 else { return Ok(Arriving::Stored) };
         match receiver.wait_for(wanted).await {

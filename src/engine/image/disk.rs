@@ -13,6 +13,7 @@ use crate::engine::prune::PruneFilters;
 use crate::error::{Error, Result};
 use crate::registry::Reference;
 
+use super::lease;
 use super::list::users;
 use super::name::{is_dangling, tags_and_digests};
 use super::remove::{Removed, familiar};
@@ -168,9 +169,13 @@ fn is_unused(image: &ImageUsage, all: bool, filters: &PruneFilters) -> bool {
         && filters.matches(&image.labels, image.named_at)
 }
 
-/// Remove these images with all their names. A name that has moved to another image since stays.
+/// Remove these images with all their names, and what killed pulls, loads and the like have left. A name that has moved
+/// to another image since stays.
 pub async fn prune(engine: &Engine, images: &[ImageUsage]) -> Result<Vec<Removed>> {
     let client = &engine.containerd;
+    if lease::sweep(engine, |_| true).await && images.is_empty() {
+        lease::collect(engine).await;
+    }
     let mut removed = Vec::new();
     for (index, image) in images.iter().enumerate() {
         let mut whole = true;

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use oci_spec::image::Descriptor;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::arrival::{Arriving, Growing};
 use super::local::Local;
 use crate::containerd::{BlobWriter, Client, Code};
-use crate::error::{Error, Result};
-use crate::image::progress::{LayerState, Progress};
+use crate::error::{Error, Kind, Result};
+use crate::image::progress::{Event, LayerState, Progress};
 use crate::registry::{BlobStream, Cause, Failure, Reference, Registry};
 
 /// Bytes handed to containerd at a time: few calls, little memory.
@@ -36,6 +37,17 @@ pub(super) struct Download<'a> {
     pub(super) progress: &'a dyn Progress,
     /// containerd's files, where they are ours too.
     pub(super) local: Option<&'a Local>,
+    /// How many blobs are fetched side by side. More may be on their way into the store: containerd waits for the
+    /// disk there, for several not longer than for one.
+    pub(super) slots: &'a Semaphore,
+}
+
+/// How an attempt to bring a whole blob has ended.
+enum Brought {
+    /// containerd has it.
+    Stored,
+    /// Other bytes than those that were asked for.
+    Wrong(String),
 }
 
 /// An open ingest, and who follows it.
@@ -51,6 +63,16 @@ struct Own {
     file: File,
 }
 
+/// How one request has ended.
+enum Filled {
+    /// Everything is here.
+    Whole,
+    /// More came than belongs to the blob.
+    TooMuch,
+    /// It failed, or broke off.
+    Broken(Failure),
+}
+
 impl Drop for Own {
     fn drop(&mut self) {
         // A reader must not wait for bytes that will not come.
@@ -59,6 +81,11 @@ impl Drop for Own {
 }
 
 impl Ingest {
+    /// Its file, for those who follow it.
+    fn growing(&self) -> Option<Arc<Growing>> {
+        self.own.as_ref().map(|own| Arc::clone(&own.growing))
+    }
+
     async fn write(&mut self, part: Vec<u8>) -> Result<()> {
         let length = part.len() as u64;
         match &self.own {
@@ -70,6 +97,11 @@ impl Ingest {
         }
         self.offset += length;
         Ok(())
+    }
+
+    async fn close(self) {
+        drop(self.own);
+        self.writer.close().await;
     }
 
     async fn truncate(&mut self) -> Result<()> {
@@ -110,63 +142,135 @@ impl Download<'_> {
         if ingest.offset > descriptor.size() {
             ingest.truncate().await?;
         }
-        if let Some(own) = &ingest.own {
-            arriving.send_replace(Arriving::Growing(Arc::clone(&own.growing)));
+        // Bytes that an earlier try has left may be wrong, whoever sends the rest.
+        let mut is_resumed = ingest.offset > 0;
+        loop {
+            let mut hosts = Vec::new();
+            let wrong = match self.bring(&mut ingest, descriptor, (arriving, &mut hosts)).await? {
+                Brought::Wrong(why) => {
+                    ingest.close().await;
+                    why
+                }
+                Brought::Stored => {
+                    let growing = ingest.growing();
+                    match self.commit(ingest, descriptor, labels.clone()).await? {
+                        Brought::Stored => break,
+                        Brought::Wrong(why) => {
+                            // Whoever follows it must begin anew.
+                            growing.iter().for_each(|growing| growing.stop());
+                            why
+                        }
+                    }
+                }
+            };
+            // Wrong bytes must not be taken up again.
+            let _ = self.client.abort_ingest(&reference).await;
+            let from = hosts.join(" and ");
+            if !is_resumed && !self.registry.distrust(&hosts) {
+                return Err(Error::failed(format!(
+                    "verification failed for digest {digest}: {from} sent {wrong}"
+                ))
+                .hint("the registry or something on the way to it is faulty: try again, or another mirror"));
+            }
+            if !is_resumed {
+                self.progress.report(Event::Distrusted { digest, hosts: &from });
+            }
+            is_resumed = false;
+            match self.open(&reference, descriptor).await? {
+                Some(again) => ingest = again,
+                None => break,
+            }
         }
+        arriving.send_replace(Arriving::Stored);
+        Ok(false)
+    }
+
+    /// Fetch what is missing, trying again where the connection breaks. Tells which hosts have sent it.
+    async fn bring(
+        &self,
+        ingest: &mut Ingest,
+        descriptor: &Descriptor,
+        (arriving, hosts): (&watch::Sender<Arriving>, &mut Vec<String>),
+    ) -> Result<Brought> {
+        let digest = descriptor.digest().as_ref();
+        let _slot = self.slots.acquire().await.map_err(|_| Error::failed("the pull has ended"))?;
+        let announce = |ingest: &Ingest| {
+            if let Some(growing) = ingest.growing() {
+                arriving.send_replace(Arriving::Growing(growing));
+            }
+        };
+        announce(ingest);
         let mut attempt = 0;
         while ingest.offset < descriptor.size() {
             let before = ingest.offset;
-            let Err(failure) = self.fill(&mut ingest, descriptor).await? else { break };
+            let failure = match self.fill(ingest, descriptor, hosts).await? {
+                Filled::Whole => break,
+                Filled::TooMuch => {
+                    return Ok(Brought::Wrong(format!("more than its {} bytes", descriptor.size())));
+                }
+                Filled::Broken(failure) => failure,
+            };
             if ingest.offset > before {
                 attempt = 0;
             }
-            let wait = failure.back_off(attempt).filter(|_| attempt + 1 < ATTEMPTS);
-            let Some(wait) = wait else {
+            let is_last = attempt + 1 >= ATTEMPTS;
+            // A server that cannot go on in the middle is asked for the whole.
+            let wait = match failure.cause {
+                Cause::Range if ingest.offset > 0 => {
+                    ingest.truncate().await?;
+                    hosts.clear();
+                    announce(ingest);
+                    Some(Duration::ZERO)
+                }
+                _ => failure.back_off(attempt),
+            };
+            let Some(wait) = wait.filter(|_| !is_last) else {
                 return Err(failure.error.context(format!("failed to fetch {digest}")));
             };
-            if failure.cause == Cause::Range {
-                ingest.truncate().await?;
-            }
             self.progress.layer(digest, LayerState::Retrying(wait));
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
         self.progress.layer(digest, LayerState::Verifying);
-        self.commit(ingest, descriptor, labels).await?;
-        arriving.send_replace(Arriving::Stored);
-        Ok(false)
+        Ok(Brought::Stored)
     }
 
-    /// One request: write what arrives. The outer error is containerd's, the inner one the registry's.
-    async fn fill(&self, ingest: &mut Ingest, descriptor: &Descriptor) -> Result<Result<(), Failure>> {
+    /// One request: write what arrives. The error is containerd's.
+    async fn fill(
+        &self,
+        ingest: &mut Ingest,
+        descriptor: &Descriptor,
+        hosts: &mut Vec<String>,
+    ) -> Result<Filled> {
         let (digest, total) = (descriptor.digest().as_ref(), descriptor.size());
         self.progress.layer(digest, LayerState::Downloading { done: ingest.offset, total });
         let mut stream: BlobStream = match self.registry.blob(descriptor, ingest.offset).await {
             Ok(stream) => stream,
-            Err(failure) => return Ok(Err(failure)),
+            Err(failure) => return Ok(Filled::Broken(failure)),
         };
+        if !hosts.iter().any(|host| host == stream.host()) {
+            hosts.push(stream.host().to_owned());
+        }
         loop {
             let size = if ingest.own.is_some() { FILE_PART } else { PART };
             let mut part = Vec::with_capacity(size + (64 << 10));
             let more = stream.read(&mut part, size).await;
             if ingest.offset + part.len() as u64 > total {
-                return Err(Error::failed(format!(
-                    "blob {digest} is larger than the {total} bytes announced"
-                ))
-                .hint("the registry or something on the way to it is faulty: try again, or another mirror"));
+                return Ok(Filled::TooMuch);
             }
             ingest.write(part).await?;
             self.progress.layer(digest, LayerState::Downloading { done: ingest.offset, total });
             match more {
-                Err(failure) => return Ok(Err(failure)),
+                Err(failure) => return Ok(Filled::Broken(failure)),
                 Ok(true) => {}
-                Ok(false) if ingest.offset == total => return Ok(Ok(())),
+                Ok(false) if ingest.offset == total => return Ok(Filled::Whole),
                 Ok(false) => {
-                    let error = Error::failed(format!(
-                        "the connection ended after {} of {total} bytes",
-                        ingest.offset
-                    ));
-                    return Ok(Err(Failure { cause: Cause::Transient(None), error }));
+                    let (host, done) = (stream.host(), ingest.offset);
+                    let error = Error::new(
+                        Kind::Unavailable,
+                        format!("{host} ended the connection after {done} of {total} bytes"),
+                    );
+                    return Ok(Filled::Broken(Failure { cause: Cause::Transient(None), error }));
                 }
             }
         }
@@ -193,7 +297,7 @@ impl Download<'_> {
         Ingest { writer, own, .. }: Ingest,
         descriptor: &Descriptor,
         mut labels: HashMap<String, String>,
-    ) -> Result<()> {
+    ) -> Result<Brought> {
         let digest = descriptor.digest().as_ref();
         let reference = format!("layer-{digest}");
         let writer = match own {
@@ -204,21 +308,17 @@ impl Download<'_> {
                 // Opened again, containerd hashes what it finds.
                 match self.client.await_writer(&reference, descriptor.size(), digest).await {
                     Ok(writer) => writer,
-                    Err(error) if error.code == Code::AlreadyExists => return Ok(()),
+                    Err(error) if error.code == Code::AlreadyExists => return Ok(Brought::Stored),
                     Err(error) => return Err(error.into()),
                 }
             }
         };
         labels.extend([self.source()]);
         match writer.commit(digest, labels).await {
-            Ok(()) => Ok(()),
-            Err(error) if error.code == Code::AlreadyExists => Ok(()),
+            Ok(()) => Ok(Brought::Stored),
+            Err(error) if error.code == Code::AlreadyExists => Ok(Brought::Stored),
             Err(error) if error.code == Code::FailedPrecondition => {
-                // Wrong bytes must not be taken up again.
-                let _ = self.client.abort_ingest(&reference).await;
-                Err(Error::failed(format!("verification failed for digest {digest}: {error}")).hint(
-                    "the registry or something on the way to it is faulty: try again, or another mirror",
-                ))
+                Ok(Brought::Wrong(format!("other bytes: {error}")))
             }
             Err(error) => Err(error.into()),
         }

@@ -133,19 +133,20 @@ async fn by_cri(client: &Client, names: &[String], id: &str, pin: bool) -> Resul
                 Ok(status) => status.image.filter(|known| known.id == id),
                 Err(cause) => return Ok(Err(cause.to_string())),
             };
-            match known {
-                Some(known) if known.pinned || !is_pinned => break,
-                Some(_) => {
-                    if seen_at.get_or_insert_with(Instant::now).elapsed() > PIN_NOTICE {
-                        is_pinned = false;
-                        break;
-                    }
-                }
-                None if begun.elapsed() > NOTICE => {
+            let Some(known) = known else {
+                if begun.elapsed() > NOTICE {
                     return Err(Error::failed(format!("CRI does not know {name} as {id}"))
                         .hint("it is in containerd: restart containerd, then `crictl images` shows it"));
                 }
-                None => {}
+                tokio::time::sleep(LOOK).await;
+                continue;
+            };
+            if known.pinned || !is_pinned {
+                break;
+            }
+            if seen_at.get_or_insert_with(Instant::now).elapsed() > PIN_NOTICE {
+                is_pinned = false;
+                break;
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use futures_util::TryStreamExt as _;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
+use tokio::sync::Semaphore;
 
 use crate::config::Config;
 use crate::engine::{Engine, event};
@@ -24,6 +25,8 @@ use super::{ensure_unpacked, name};
 
 /// Layers fetched side by side, as docker does.
 const SIDE_BY_SIDE: usize = 3;
+/// Layers that are opened, fetched or stored at a time.
+const OPEN: usize = 12;
 
 /// What to pull.
 #[derive(Debug, Clone)]
@@ -134,9 +137,9 @@ pub async fn pull(engine: &Engine, request: &PullRequest, progress: &dyn Progres
     progress.report(Event::Pulling { identifier: &identifier, repository });
     let registry = Registry::open(&engine.config, &reference)?;
     let resolved = registry.resolve().await?;
-    let lease =
-        Lease::begin(engine, &format!("pull {} {:?}", reference.canonical(), request.platform)).await?;
+    let lease = Lease::begin(engine, &purpose(&reference.canonical(), request.platform.as_ref())).await?;
     let local = Local::of(&lease.client).await;
+    let slots = Semaphore::new(SIDE_BY_SIDE);
     let pull = Pull {
         engine,
         download: Download {
@@ -145,6 +148,7 @@ pub async fn pull(engine: &Engine, request: &PullRequest, progress: &dyn Progres
             reference: &reference,
             progress,
             local: local.as_ref(),
+            slots: &slots,
         },
         wanted: request.platform.as_ref(),
         options: &request.options,
@@ -165,6 +169,14 @@ pub async fn pull(engine: &Engine, request: &PullRequest, progress: &dyn Progres
         Kind::Unavailable if unfinished => error.hint("pull again: it goes on where it stopped"),
         _ => error,
     })
+}
+
+/// What a pull's lease is for: [`super::remove`] knows it by that. Without a platform the beginning for all of them.
+pub(super) fn purpose(canonical: &str, platform: Option<&Platform>) -> String {
+    match platform {
+        Some(platform) => format!("pull {canonical} {platform}"),
+        None => format!("pull {canonical} "),
+    }
 }
 
 struct Pull<'a> {
@@ -281,7 +293,7 @@ impl Pull<'_> {
                 let existed = self.download.blob(layer, HashMap::new(), &arriving).await?;
                 Ok::<bool, Error>(!existed)
             })
-            .try_buffer_unordered(SIDE_BY_SIDE)
+            .try_buffer_unordered(OPEN)
             .try_fold(false, |any, fetched| async move { Ok(any | fetched) });
         if self.options.no_unpack || self.options.metadata_only {
             return downloads.await;

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::registry::{Reference, is_id_prefix};
 
 use super::disk::why_kept;
+use super::lease;
 use super::name::{dangling, is_dangling, same_target};
 use super::resolve::find;
 
@@ -40,9 +41,18 @@ struct User {
 }
 
 /// Remove what `text` means: a name, and the image when it was the last one; or, by id, the image with all
-/// its names. Conflicts are in docker's words.
+/// its names. Conflicts are in docker's words. What killed pulls of it have left goes too, even when there is no image yet.
 pub async fn remove(engine: &Engine, text: &str, options: RemoveOptions) -> Result<Vec<Removed>> {
-    let image = find(engine, text).await?;
+    let canonical = Reference::parse(text).map(|reference| reference.with_default_tag().canonical());
+    let pulls = canonical.map(|name| super::pull::purpose(&name, None)).unwrap_or_default();
+    let is_swept = lease::sweep(engine, |purpose| !pulls.is_empty() && purpose.starts_with(&pulls)).await;
+    let image = match find(engine, text).await {
+        Err(error) if is_swept => {
+            lease::collect(engine).await;
+            return Err(error);
+        }
+        found => found?,
+    };
     let all = same_target(&engine.containerd, &image.target).await?;
     let id = short(image.target.digest().digest());
     let by_id = is_id(text, &image);

@@ -1,15 +1,17 @@
 //! Layers into snapshots, while they still arrive. Where containerd's files are ours too, layers are written side by
-//! side: one whose parent is not finished goes into a snapshot of its own, and its directory is moved into the real
-//! one afterwards. Everywhere else, and for what `image::archive` does not know, containerd's differ unpacks.
+//! side: those whose parents are not finished go into directories of one more snapshot, the stage, and are moved into
+//! their own when their turn comes. Everywhere else, and for what `image::archive` does not know, containerd's differ
+//! unpacks.
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, mpsc, oneshot};
 
 use crate::containerd::{Client, Code, Mount};
 use crate::engine::Engine;
@@ -27,6 +29,8 @@ use super::resolve::ResolvedImage;
 
 /// containerd's label by which a snapshot is known before it is committed.
 const SNAPSHOT_REF: &str = "containerd.io/snapshot.ref";
+/// containerd's label on a blob: the digest of the tar in it.
+const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 /// The snapshotter whose directories are written into as they are.
 const OVERLAYFS: &str = "overlayfs";
 /// Layers that are written side by side.
@@ -76,38 +80,22 @@ pub(super) async fn unpack_arriving(
 ) -> Result<String> {
     let chain = chain_ids(job.diff_ids);
     let there = unpacked(job, &chain).await?;
-    let finished = Cell::new(there);
     let unpacking = Unpacking {
         job,
         chain: &chain,
         local: local.filter(|_| job.snapshotter == OVERLAYFS),
-        finished: &finished,
+        there,
+        finished: Cell::new(there),
+        // No other process, also in another process namespace, has the same.
+        own: format!("extract-{}-{}", std::process::id(), Timestamp::now().as_nanosecond()),
+        tries: Cell::new(0),
+        stage: OnceCell::new(),
     };
-    let layers = arrivals.into_iter().enumerate();
-    let mut written = futures_util::stream::iter(layers)
-        .map(|(index, mut arrival)| {
-            let unpacking = &unpacking;
-            async move {
-                let written = match index < there {
-                    true => Written::Nothing,
-                    false => unpacking.write(index, &mut arrival).await?,
-                };
-                Ok::<_, Error>((index, arrival, written))
-            }
-        })
-        .buffered(SIDE_BY_SIDE);
-    while let Some(next) = written.next().await {
-        let (index, mut arrival, written) = next?;
-        arrival.is_stored().await?;
-        let Some(layer) = job.layers.get(index) else { break };
-        let digest = layer.digest().as_ref();
-        if index >= there {
-            progress.layer(digest, LayerState::Extracting);
-            unpacking.finish(index, written).await?;
-            finished.set(index + 1);
-        }
-        progress.layer(digest, if index >= there { LayerState::Done } else { LayerState::Exists });
+    let done = unpacking.run(arrivals, progress).await;
+    if unpacking.stage.initialized() {
+        unpacking.remove(&unpacking.stage_key()).await;
     }
+    done?;
     let Some(top) = chain.last() else { return Ok(String::new()) };
     let keep = HashMap::from([(media::snapshot_label(job.snapshotter), top.clone())]);
     job.client.label_blob(job.config, keep).await?;
@@ -132,102 +120,207 @@ async fn unpacked(job: &Job<'_>, chain: &[String]) -> Result<usize> {
 enum Written {
     /// Nothing: it is unpacked when its turn comes.
     Nothing,
-    /// Its files, into the directory `upper` of the snapshot `key`.
-    Files { key: String, is_in_place: bool, upper: PathBuf, lower: Vec<PathBuf>, applied: Applied },
+    /// Its files, in a directory.
+    Files { place: Place, applied: Applied },
+}
+
+/// The directory that a layer is written into.
+enum Place {
+    /// The one of its own snapshot `key`, and those of the layers below.
+    Own { key: String, upper: PathBuf, lower: Vec<PathBuf> },
+    /// One on the stage.
+    Staged(PathBuf),
+}
+
+impl Place {
+    fn directory(&self) -> &Path {
+        match self {
+            Self::Own { upper, .. } => upper,
+            Self::Staged(directory) => directory,
+        }
+    }
 }
 
 struct Unpacking<'a> {
     job: &'a Job<'a>,
     chain: &'a [String],
     local: Option<&'a Local>,
+    /// Layers from below that were snapshots before.
+    there: usize,
     /// Layers from below that are snapshots.
-    finished: &'a Cell<usize>,
+    finished: Cell<usize>,
+    /// What the keys of this unpacking's snapshots begin with.
+    own: String,
+    tries: Cell<usize>,
+    /// The directory of the stage, once it is needed; None where there can be none.
+    stage: OnceCell<Option<PathBuf>>,
 }
 
 impl Unpacking<'_> {
+    /// Three things at once: layers are written, finished one after the other, and labelled.
+    async fn run(&self, arrivals: Vec<Arrival>, progress: &dyn Progress) -> Result<()> {
+        let (to_finish, mut written) = mpsc::unbounded_channel();
+        let (to_label, mut finished) = mpsc::unbounded_channel();
+        let writing = async move {
+            let mut layers = futures_util::stream::iter(arrivals.into_iter().enumerate())
+                .map(async |(index, mut arrival)| {
+                    let written = match index < self.there {
+                        true => Written::Nothing,
+                        false => self.write(index, &mut arrival).await?,
+                    };
+                    Ok::<_, Error>((index, arrival, written))
+                })
+                .buffered(SIDE_BY_SIDE);
+            while let Some(layer) = layers.next().await {
+                // Nobody takes it any more when finishing has failed, which is told by that.
+                let _ = to_finish.send(layer?);
+            }
+            Ok::<_, Error>(())
+        };
+        let finishing = async move {
+            while let Some((index, mut arrival, written)) = written.recv().await {
+                let Some(layer) = self.job.layers.get(index) else { break };
+                if index >= self.there {
+                    progress.layer(layer.digest().as_ref(), LayerState::Extracting);
+                    self.finish(index, &mut arrival, written).await?;
+                    self.finished.set(index + 1);
+                }
+                let _ = to_label.send((index, arrival));
+            }
+            Ok(())
+        };
+        let labelling = async move {
+            while let Some((index, mut arrival)) = finished.recv().await {
+                arrival.is_stored().await?;
+                let (Some(layer), Some(diff_id)) = (self.job.layers.get(index), self.job.diff_ids.get(index))
+                else {
+                    break;
+                };
+                if index >= self.there {
+                    let label = HashMap::from([(UNCOMPRESSED.to_owned(), diff_id.clone())]);
+                    self.job.client.label_blob(layer.digest().as_ref(), label).await?;
+                }
+                let state = if index >= self.there { LayerState::Done } else { LayerState::Exists };
+                progress.layer(layer.digest().as_ref(), state);
+            }
+            Ok(())
+        };
+        tokio::try_join!(writing, finishing, labelling).map(drop)
+    }
+
     /// The snapshot that layer `index` stands on, and the one that it becomes.
     fn names(&self, index: usize) -> (&str, &str) {
         let name = |index: usize| self.chain.get(index).map_or("", String::as_str);
         (index.checked_sub(1).map_or("", name), name(index))
     }
 
+    fn next_try(&self) -> usize {
+        self.tries.set(self.tries.get() + 1);
+        self.tries.get()
+    }
+
     fn key(&self, name: &str) -> String {
-        format!("extract-{}-{name}", std::process::id())
+        format!("{}-{} {name}", self.own, self.next_try())
+    }
+
+    fn stage_key(&self) -> String {
+        format!("{}-stage", self.own)
     }
 
     /// Writes a layer as it arrives, where that can be done.
     async fn write(&self, index: usize, arrival: &mut Arrival) -> Result<Written> {
-        let begun = arrival.begun().await?;
-        let (Some(local), Some(layer)) = (self.local, self.job.layers.get(index)) else {
+        let (Some(local), Some(layer), Some(diff_id)) =
+            (self.local, self.job.layers.get(index), self.job.diff_ids.get(index))
+        else {
             return Ok(Written::Nothing);
         };
-        let growing = match begun {
-            Arriving::Growing(growing) => Some(growing),
-            _ => local.blob(layer.digest().as_ref()).and_then(|file| Growing::whole(file).ok()),
-        };
-        let Some(growing) = growing else { return Ok(Written::Nothing) };
-        let (parent, name) = self.names(index);
-        let is_in_place = self.finished.get() == index;
-        let (key, parent, labels) = match is_in_place {
-            true => (self.key(name), parent, labels(name)),
-            false => (format!("{}-early", self.key(name)), "", HashMap::new()),
-        };
-        let mounts = match self.job.client.prepare_snapshot(self.job.snapshotter, &key, parent, labels).await
-        {
-            Ok(mounts) => mounts,
-            // Somebody else's, or finished by somebody else: to be found out when its turn comes.
-            Err(error) if error.code == Code::AlreadyExists => return Ok(Written::Nothing),
-            Err(error) => return Err(error.into()),
-        };
-        let Some((upper, lower)) = local.upper(&mounts) else {
-            self.remove(&key).await;
-            return Ok(Written::Nothing);
-        };
-        let applying = Applying::begin(Arc::clone(&growing), upper.clone(), index == 0);
-        match applying.end().await {
-            Ok(Some(applied)) => Ok(Written::Files { key, is_in_place, upper, lower, applied }),
-            Ok(None) => {
-                self.remove(&key).await;
-                Ok(Written::Nothing)
+        loop {
+            let growing = match arrival.begun().await? {
+                Arriving::Growing(growing) => Some(growing),
+                _ => local.blob(layer.digest().as_ref()).and_then(|file| Growing::whole(file).ok()),
+            };
+            let Some(growing) = growing else { return Ok(Written::Nothing) };
+            let Some(place) = self.place(local, index).await? else { return Ok(Written::Nothing) };
+            let applying = Applying::begin(Arc::clone(&growing), place.directory().to_path_buf(), index == 0);
+            let failed = match applying.end().await {
+                Ok(Some(applied)) => match matches(layer, diff_id, applied.diff_id.as_ref()) {
+                    Ok(()) => return Ok(Written::Files { place, applied }),
+                    Err(error) => Some(error),
+                },
+                Ok(None) => None,
+                Err(error) => Some(error.context(format!("failed to extract layer {}", layer.digest()))),
+            };
+            // What lies on the stage goes with it.
+            if let Place::Own { key, .. } = &place {
+                self.remove(key).await;
             }
-            // It was begun anew: what is stored in the end is unpacked.
-            Err(_) if growing.is_void() => {
-                self.remove(&key).await;
-                Ok(Written::Nothing)
-            }
-            Err(error) => {
-                self.remove(&key).await;
-                Err(error.context(format!("failed to extract layer {}", layer.digest())))
+            let Some(error) = failed else { return Ok(Written::Nothing) };
+            // Wrong bytes of a registry are no fault of the layer: then others come, or the download's own error.
+            if arrival.was(&growing).await? {
+                return Err(error);
             }
         }
     }
 
-    /// Makes a layer a snapshot, once all below are.
-    async fn finish(&self, index: usize, written: Written) -> Result<()> {
+    /// An empty directory for a layer. None where only containerd's differ can write one.
+    async fn place(&self, local: &Local, index: usize) -> Result<Option<Place>> {
+        let (parent, name) = self.names(index);
+        let (client, snapshotter) = (self.job.client, self.job.snapshotter);
+        if self.finished.get() == index {
+            let key = self.key(name);
+            let mounts = match client.prepare_snapshot(snapshotter, &key, parent, labels(name)).await {
+                Ok(mounts) => mounts,
+                // Finished by somebody else: to be found out when its turn comes.
+                Err(error) if error.code == Code::AlreadyExists => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+            let Some((upper, lower)) = local.upper(&mounts) else {
+                self.remove(&key).await;
+                return Ok(None);
+            };
+            return Ok(Some(Place::Own { key, upper, lower }));
+        }
+        let stage = self.stage.get_or_try_init(async || {
+            let key = self.stage_key();
+            let mounts = client.prepare_snapshot(snapshotter, &key, "", HashMap::new()).await?;
+            Ok::<_, Error>(local.upper(&mounts).map(|(upper, _)| upper))
+        });
+        let Some(stage) = stage.await? else { return Ok(None) };
+        let directory = stage.join(self.next_try().to_string());
+        std::fs::create_dir(&directory).map_err(|cause| Error::io("create", &directory, cause))?;
+        Ok(Some(Place::Staged(directory)))
+    }
+
+    /// Makes a layer a snapshot, once all below are. That its bytes are those of the image its diff id says, so nothing
+    /// waits for the blob to be stored unless it is unpacked from there.
+    async fn finish(&self, index: usize, arrival: &mut Arrival, written: Written) -> Result<()> {
         let (Some(layer), Some(diff_id)) = (self.job.layers.get(index), self.job.diff_ids.get(index)) else {
             return Ok(());
         };
-        let Written::Files { key, is_in_place, upper, lower, applied } = written else {
-            return self.by_differ(layer, diff_id, self.names(index)).await;
+        let done = match written {
+            Written::Nothing => {
+                arrival.is_stored().await?;
+                return self.by_differ(layer, diff_id, self.names(index)).await;
+            }
+            Written::Files { place: Place::Own { key, upper, lower }, applied } => {
+                let done = self.commit(index, &key, (&upper, &lower), &applied).await;
+                if done.is_err() {
+                    self.remove(&key).await;
+                }
+                done
+            }
+            Written::Files { place: Place::Staged(directory), applied } => {
+                self.move_up(index, &directory, &applied).await
+            }
         };
-        let done = match matches(layer, diff_id, applied.diff_id.as_ref()) {
-            Ok(()) if is_in_place => self.commit(index, &key, (&upper, &lower), &applied).await,
-            Ok(()) => self.move_up(index, &upper, &applied).await,
-            Err(error) => Err(error),
-        };
-        if !is_in_place || done.is_err() {
-            self.remove(&key).await;
+        match done {
+            Ok(()) => Ok(()),
+            Err(error) => self.unless_there(self.names(index).1, error).await,
         }
-        if let Err(error) = done {
-            return self.unless_there(self.names(index).1, error).await;
-        }
-        let label = HashMap::from([("containerd.io/uncompressed".to_owned(), diff_id.clone())]);
-        self.job.client.label_blob(layer.digest().as_ref(), label).await?;
-        Ok(())
     }
 
-    /// From a snapshot of its own into the one that stands on its parent.
-    async fn move_up(&self, index: usize, staged: &std::path::Path, applied: &Applied) -> Result<()> {
+    /// From the stage into the snapshot that stands on its parent.
+    async fn move_up(&self, index: usize, staged: &Path, applied: &Applied) -> Result<()> {
         let (parent, name) = self.names(index);
         let key = self.key(name);
         let (client, snapshotter) = (self.job.client, self.job.snapshotter);
@@ -249,7 +342,7 @@ impl Unpacking<'_> {
         &self,
         index: usize,
         key: &str,
-        (upper, lower): (&std::path::Path, &[PathBuf]),
+        (upper, lower): (&Path, &[PathBuf]),
         applied: &Applied,
     ) -> Result<()> {
         adopt(upper, lower, &applied.implied)?;
@@ -265,12 +358,9 @@ impl Unpacking<'_> {
         let mounts = match client.prepare_snapshot(snapshotter, &key, parent, labels(name)).await {
             Ok(mounts) => mounts,
             // A pull beside us finished it, or the snapshotter brings it by itself.
-            Err(error) if error.code == Code::AlreadyExists => match client.snapshot(snapshotter, name).await
-            {
-                Ok(_) => return Ok(()),
-                // An earlier try of a process with our id.
-                Err(_) => client.snapshot_mounts(snapshotter, &key).await?,
-            },
+            Err(error) if error.code == Code::AlreadyExists => {
+                return self.unless_there(name, error.into()).await;
+            }
             Err(error) => return Err(error.into()),
         };
         let committed = match differ(client, layer, diff_id, &mounts).await {
@@ -351,10 +441,7 @@ async fn differ(client: &Client, layer: &Descriptor, diff_id: &str, mounts: &[Mo
             .context(format!("failed to extract layer {digest}"))
             .hint("the layer is damaged, the disk is full, or its compression is unknown to this containerd")
     })?;
-    matches(layer, diff_id, applied.digest().as_ref())?;
-    let label = HashMap::from([("containerd.io/uncompressed".to_owned(), diff_id.to_owned())]);
-    client.label_blob(digest.as_ref(), label).await?;
-    Ok(())
+    matches(layer, diff_id, applied.digest().as_ref())
 }
 
 fn matches(layer: &Descriptor, promised: &str, applied: &str) -> Result<()> {

@@ -6,12 +6,15 @@ use std::time::Duration;
 use crate::call::Running;
 use crate::engine::TestEngine;
 
-/// A registry of one image with two layers in gzip. The repository's name says what goes wrong with the layers:
-/// `cut` ends each answer after 400,000 bytes, `whole` does so twice and knows no ranges, `wrong` flips a byte,
-/// `busy` answers 429 and 500 first, `stall` sends half and then nothing. A file `healed` ends all that.
-/// Each request's range goes to the file `ranges`.
+/// A registry of one image with two layers in gzip. The repository's name, or one more argument, says what goes wrong
+/// with the layers: `cut` ends each answer after 400,000 bytes, `short` the same in good order, `whole` does so twice
+/// and knows no ranges, `refuse` cuts once and answers a range with 416, `wrong` flips a byte, `more` sends one too
+/// many, `liar` does that to manifests, `busy` answers 429 and 500 first, `limited` and `broken` never anything else,
+/// `stall` sends half and then nothing, `hold` sends as many bytes in all as the file `limit` says and then nothing,
+/// `gone` ends the registry after 400,000 bytes. A file `healed` ends all that. Each request's port and range go to
+/// the file `ranges`.
 const REGISTRY: &str = r#"
-import gzip, hashlib, http.server, io, json, os, random, sys, tarfile, time
+import gzip, hashlib, http.server, io, json, os, random, sys, tarfile, threading, time
 random.seed(7)
 def layer(name, size):
     out = io.BytesIO()
@@ -33,7 +36,7 @@ manifest = json.dumps({'schemaVersion': 2, 'mediaType': kind,
     'layers': [{'mediaType': 'application/vnd.oci.image.layer.v1.tar+gzip', 'digest': digest(l), 'size': len(l)}
         for l in layers]}).encode()
 blobs = {digest(data): data for data in layers + [config]}
-cuts, tries = {}, {}
+cuts, tries, held, lock = {}, {}, {}, threading.Lock()
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     def log_message(self, *words): pass
@@ -46,28 +49,48 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         words = self.path.split('/')
         if len(words) < 6: return self.answer(200, b'')
-        fault = '' if os.path.exists('healed') else words[2]
+        fault = '' if os.path.exists('healed') else words[2] if len(sys.argv) < 4 else sys.argv[3]
         if words[4] == 'manifests':
-            data = self.answer(200, manifest, {'Content-Type': kind, 'Docker-Content-Digest': digest(manifest)})
+            told = manifest + b' ' if fault == 'liar' and self.command == 'GET' else manifest
+            data = self.answer(200, told, {'Content-Type': kind, 'Docker-Content-Digest': digest(manifest)})
             return self.wfile.write(data)
         data, begin = blobs[words[5]], 0
         if len(data) < 10_000: fault = ''
         asked = self.headers.get('Range', '')
-        with open('ranges', 'a') as log: print(words[2], words[5][7:19], asked or 'all', file=log)
+        with open('ranges', 'a') as log: print(words[2], words[5][7:19], asked or 'all', sys.argv[1], file=log)
         if fault == 'busy' and tries.setdefault(words[5], 0) < 2:
             tries[words[5]] += 1
             return self.answer([429, 500][tries[words[5]] - 1], b'', {'Retry-After': '0'})
+        if fault in ('limited', 'broken'):
+            return self.answer(429 if fault == 'limited' else 503, b'', {'Retry-After': '0'})
+        if fault == 'refuse' and asked: return self.wfile.write(self.answer(416, b''))
+        if fault == 'more': data += b'x'
         code, headers = 200, {'Content-Type': 'application/octet-stream'}
         if asked and fault != 'whole':
             begin, code = int(asked[6:].split('-')[0]), 206
             headers['Content-Range'] = f'bytes {begin}-{len(data) - 1}/{len(data)}'
         if fault == 'wrong': data = data[:1000] + bytes([data[1000] ^ 1]) + data[1001:]
-        body = self.answer(code, data[begin:], headers)
+        body = self.answer(code, data[begin:begin + 400_000] if fault == 'short' else data[begin:], headers)
+        if fault == 'refuse' and cuts.setdefault(words[5], 0): fault = ''
         if fault == 'whole' and cuts.setdefault(words[5], 0) >= 2: fault = ''
-        if fault in ('cut', 'whole'):
+        if fault in ('cut', 'whole', 'refuse'):
             cuts[words[5]] = cuts.get(words[5], 0) + 1
-            self.wfile.write(body[:400_000 if fault == 'cut' else 700_000])
+            self.wfile.write(body[:700_000 if fault == 'whole' else 400_000])
             self.close_connection = True
+        elif fault == 'gone':
+            self.wfile.write(body[:400_000])
+            self.wfile.flush()
+            os._exit(0)
+        elif fault == 'hold':
+            limit = open('limit').read()
+            for at in range(0, len(body), 10_000):
+                with lock: held[limit] = held.get(limit, 0) + len(body[at:at + 10_000])
+                if held[limit] > int(limit):
+                    open('stalled', 'a').write(words[5] + '\n')
+                    while not os.path.exists('healed'): time.sleep(0.02)
+                    self.close_connection = True
+                    return
+                self.wfile.write(body[at:at + 10_000])
         elif fault == 'stall':
             self.wfile.write(body[:len(body) // 2])
             self.wfile.flush()
@@ -83,15 +106,35 @@ server.serve_forever()
 
 #[track_caller]
 fn registry(engine: &TestEngine) -> Running {
-    fs::write(engine.directory().join("home/faulty.py"), REGISTRY).expect("write a script");
-    let architecture = engine.sh("case $(uname -m) in x86_64) echo amd64;; aarch64) echo arm64;; esac");
-    let process = engine
-        .program("python3", ["faulty.py", "5900", architecture.trim()])
-        .timeout(Duration::from_secs(3600))
-        .spawn();
-    engine.wait_for_port(5900);
+    let process = registry_on(engine, 5900, None);
     engine.accept();
     process
+}
+
+/// One on another port, with the same fault in all its repositories.
+#[track_caller]
+fn registry_on(engine: &TestEngine, port: u16, fault: Option<&str>) -> Running {
+    fs::write(engine.directory().join("home/faulty.py"), REGISTRY).expect("write a script");
+    let architecture = engine.sh("case $(uname -m) in x86_64) echo amd64;; aarch64) echo arm64;; esac");
+    let text = port.to_string();
+    let process = engine
+        .program("python3", ["faulty.py", &text, architecture.trim()].into_iter().chain(fault))
+        .timeout(Duration::from_secs(3600))
+        .spawn();
+    engine.wait_for_port(port);
+    process
+}
+
+/// The hosts of far.example, in order.
+#[track_caller]
+fn hosts(engine: &TestEngine, ports: &[u16]) {
+    let (server, mirrors) = ports.split_last().expect("a port");
+    let mirrors: String =
+        mirrors.iter().map(|port| format!("[host.\"http://127.0.0.1:{port}\"]\n")).collect();
+    engine.sh(&format!(
+        "mkdir -p /etc/containerd/certs.d/far.example
+         printf 'server = \"http://127.0.0.1:{server}\"\n{mirrors}' > /etc/containerd/certs.d/far.example/hosts.toml"
+    ));
 }
 
 #[track_caller]
@@ -136,7 +179,7 @@ fn what_came_before_a_connection_broke_is_not_fetched_again() {
 fn a_registry_without_ranges_and_one_that_is_busy_serve_all_the_same() {
     let engine = TestEngine::new();
     let _registry = registry(&engine);
-    for fault in ["whole", "busy"] {
+    for fault in ["whole", "busy", "short", "refuse"] {
         let name = format!("127.0.0.1:5900/{fault}/image:1");
         engine.wharfie(["pull", &name]).ok();
         is_whole(&engine, &name);
@@ -150,7 +193,8 @@ fn wrong_bytes_never_become_an_image() {
     let name = "127.0.0.1:5900/wrong/image:1";
     let output = engine.wharfie(["pull", name]);
     let told = output.fails(1);
-    assert!(told.contains("sha256:"), "{output:?}");
+    assert!(told.contains("verification failed for digest sha256:"), "{output:?}");
+    assert!(told.contains("127.0.0.1:5900 sent other bytes"), "{output:?}");
     assert_eq!(engine.wharfie(["images", "-aq"]).ok(), "");
     engine.assert_clean();
     heal(&engine);
@@ -176,4 +220,127 @@ fn a_pull_that_was_killed_is_gone_on_with() {
     let resumed = asked.lines().filter(|line| line.contains("bytes=")).count();
     assert_eq!(resumed, 2, "{asked}");
     is_whole(&engine, name);
+}
+
+#[test]
+fn a_mirror_that_sends_wrong_bytes_is_named_and_the_next_one_asked() {
+    let engine = TestEngine::new();
+    let _right = registry_on(&engine, 5900, Some(""));
+    for (port, fault) in [(5901, "wrong"), (5902, "more"), (5903, "liar")] {
+        let _wrong = registry_on(&engine, port, Some(fault));
+        engine.accept();
+        hosts(&engine, &[port, 5900]);
+        let output = engine.wharfie(["pull", "far.example/some/image:1"]);
+        output.ok();
+        let warning = format!("WARNING: 127.0.0.1:{port} sent wrong bytes for sha256:");
+        assert_eq!(output.stderr.contains(&warning), fault != "liar", "{output:?}");
+        is_whole(&engine, "far.example/some/image:1");
+        hosts(&engine, &[port]);
+        let output = engine.wharfie(["pull", "far.example/some/image:1"]);
+        let told = output.fails(1);
+        assert!(told.contains("verification failed for digest sha256:"), "{output:?}");
+        assert!(told.contains(&format!("127.0.0.1:{port}")), "{output:?}");
+        engine.assert_clean();
+    }
+}
+
+#[test]
+fn a_failure_names_host_status_and_digest() {
+    let engine = TestEngine::new();
+    let _registry = registry(&engine);
+    for (fault, status) in [("limited", "429 Too Many Requests"), ("broken", "503 Service Unavailable")] {
+        let name = format!("127.0.0.1:5900/{fault}/image:1");
+        let output = engine.wharfie(["pull", &name]);
+        let told = output.fails(1);
+        for part in ["127.0.0.1:5900/v2/", status, "failed to fetch sha256:"] {
+            assert!(told.contains(part), "{part}: {output:?}");
+        }
+        engine.assert_clean();
+    }
+}
+
+#[test]
+fn a_registry_that_goes_and_comes_back_is_waited_for() {
+    let engine = TestEngine::new();
+    let name = "127.0.0.1:5900/gone/image:1";
+    let registry = registry(&engine);
+    let pull = engine.call(["pull", name]).spawn();
+    registry.wait();
+    let _back = registry_on(&engine, 5900, Some(""));
+    pull.wait().ok();
+    assert!(ranges(&engine).contains("bytes="), "{}", ranges(&engine));
+    engine.accept();
+    is_whole(&engine, name);
+}
+
+#[test]
+fn a_pull_takes_over_what_another_one_has_begun() {
+    let engine = TestEngine::new();
+    let _registry = registry(&engine);
+    let name = "127.0.0.1:5900/stall/image:1";
+    let first = engine.call(["pull", name]).spawn();
+    engine.sh("until [ \"$(wc -l 2>/dev/null < stalled)\" = 2 ]; do sleep 0.02; done");
+    // It has its own lease, and waits for the layers that the first one is writing.
+    let second = engine.call(["pull", name]).spawn();
+    engine.sh("until [ \"$(ctr leases ls -q | wc -l)\" = 2 ]; do sleep 0.02; done");
+    drop(first);
+    heal(&engine);
+    second.wait().ok();
+    is_whole(&engine, name);
+}
+
+/// Nothing of any image is left, and nothing that one was made with.
+#[track_caller]
+fn nothing_is_left(engine: &TestEngine, after: &str) {
+    let script = "ctr content ls -q; ctr content active | tail -n +2; ctr leases ls -q; ctr snapshots ls | tail -n +2; \
+        ls /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots 2>/dev/null || true; \
+        ls /var/lib/containerd/io.containerd.content.v1.content/ingest 2>/dev/null || true; \
+        find /var/lib/containerd/io.containerd.content.v1.content/blobs -type f 2>/dev/null || true";
+    assert_eq!(engine.sh(script), "", "left {after}");
+    engine.assert_clean();
+}
+
+#[test]
+fn a_pull_that_is_killed_anywhere_leaves_nothing() {
+    let engine = TestEngine::new();
+    let _registry = registry(&engine);
+    let name = "127.0.0.1:5900/hold/image:1";
+    let home = engine.directory().join("home");
+    for (round, limit) in (0..4_000_000).step_by(310_000).enumerate() {
+        let after = format!("by a pull that was killed after {limit} bytes");
+        fs::write(home.join("limit"), limit.to_string()).expect("write a file");
+        let pull = engine.call(["pull", name]).spawn();
+        engine.sh("until [ -e stalled ]; do sleep 0.02; done");
+        drop(pull);
+        if round % 2 == 0 {
+            // There is no such image, and what was to become one goes.
+            engine.wharfie(["rmi", name]).fails(1);
+        } else {
+            heal(&engine);
+            engine.wharfie(["pull", name]).ok();
+            engine.wharfie(["rmi", name]).ok();
+            fs::remove_file(home.join("healed")).expect("remove a file");
+        }
+        nothing_is_left(&engine, &after);
+        fs::remove_file(home.join("stalled")).expect("remove a file");
+    }
+    // Later, when all bytes have come: at the first snapshot of a layer, at the first one that is finished, at the name.
+    heal(&engine);
+    for sign in
+        ["snapshots ls | grep -q extract", "snapshots ls | grep -q Committed", "images ls -q | grep -q hold"]
+    {
+        let pull = engine.call(["pull", name]).spawn();
+        engine.sh(&format!("until ctr {sign}; do :; done"));
+        drop(pull);
+        engine.wharfie(["rmi", name]);
+        nothing_is_left(&engine, &format!("by a pull that was killed at `{sign}`"));
+    }
+    // Of no name that anybody remembers: a prune takes it.
+    fs::remove_file(home.join("healed")).expect("remove a file");
+    fs::write(home.join("limit"), "1500000").expect("write a file");
+    let pull = engine.call(["pull", name]).spawn();
+    engine.sh("until [ -e stalled ]; do sleep 0.02; done");
+    drop(pull);
+    engine.wharfie(["image", "prune", "-f"]).ok();
+    nothing_is_left(&engine, "by a prune");
 }

@@ -67,8 +67,8 @@ fn an_image_is_brought_for_the_kubelet() {
     assert!(pull.stderr.contains("the kubelet sees it"), "{pull:?}");
     assert!(labels(&engine, &name).contains("pinned=pinned"));
 
-    let alone = engine.wharfie(["load", "--pin", "-i", "x"]);
-    assert!(alone.fails(125).contains("--k8s"), "{alone:?}");
+    let alone = engine.wharfie(["load", "--pin", "-i", "/dev/null"]);
+    assert!(alone.fails(1).contains("add --k8s"), "{alone:?}");
 }
 
 #[test]

@@ -3,12 +3,12 @@
 use std::fs;
 
 use crate::engine::TestEngine;
-use crate::images::{Image, busybox_rootfs};
+use crate::images::{Image, Packing, busybox_rootfs};
 use crate::registry::Guard;
 
-/// Three layers with everything that a tar can say; the middle one hides things of the lowest.
+/// Layers with everything that a tar can say; each hides things of those below.
 const LAYERS: &str = r#"
-import io, os, sys, tarfile
+import io, os, subprocess, sys, tarfile
 def tar(path, entries, format=tarfile.PAX_FORMAT):
     with tarfile.open(path, 'w', format=format) as out:
         for name, kind, more in entries:
@@ -37,6 +37,12 @@ tar(where + '/0', [
     ('turns/a', F, dict(body=b'a')),
     ('file', F, dict(body=b'was a file')),
     ('.wh.nothing', F, {}),
+    ('link-to-a-directory', S, dict(linkname='etc')),
+    ('becomes-a-file/', D, {}),
+    ('becomes-a-file/in', F, dict(body=b'hidden')),
+    ('becomes-a-fifo', F, dict(body=b'hidden')),
+    ('first', F, dict(body=b'one file', uid=5)),
+    ('second', L, dict(linkname='first', uid=5)),
 ])
 tar(where + '/1', [
     ('etc/.wh.gone', F, {}),
@@ -65,12 +71,59 @@ tar(where + '/1', [
     ('twice', F, dict(body=b'one')),
     ('twice', F, dict(body=b'two')),
     ('caf\xe9', F, dict(body=b'x')),
+    ('link-to-a-directory/', D, dict(mode=0o710)),
+    ('link-to-a-directory/in', F, dict(body=b'of its own')),
+    ('becomes-a-file', F, dict(body=b'a file')),
+    ('becomes-a-fifo', P, dict(mode=0o600)),
+    # One name of two is changed: the other one stays as it is below.
+    ('second', F, dict(body=b'another', uid=6)),
+    ('coloured/', D, dict(pax_headers={'SCHILY.xattr.user.colour': 'red', 'SCHILY.xattr.trusted.x': 'y'})),
+    ('/rooted/name', F, dict(body=b'below the root all the same')),
+    ('./here/./and/../there', F, dict(body=b'a winding name')),
+    ('nanoseconds', F, dict(body=b'x', mtime=1234567890.123456789)),
+    ('shortly before 1970', F, dict(body=b'x', mtime=-0.5)),
+    ('far away', F, dict(body=b'x', mtime=10 ** 11)),
+    ('was/a/directory', F, dict(body=b'x')),
+    ('was/a', F, dict(body=b'now a file')),
+    ('was/b', S, dict(linkname='nowhere')),
+    ('was/b', F, dict(body=b'not through the link')),
+    ('was/c', P, {}),
+    ('was/c/', D, {}),
+    ('was/c/d', F, dict(body=b'deeper')),
+    ('was/d', L, dict(linkname='was/c/d')),
+    ('was/c/d', F, dict(body=b'no longer the same')),
+    ('suid', F, dict(body=b's', mode=0o6755, uid=70000, gid=80000)),
+    ('sticky/', D, dict(mode=0o1777)),
+    ('empty', F, {}),
+    ('dangling', S, dict(linkname='../../../../nowhere')),
+    ('link-of-a-link', L, dict(linkname='dangling')),
 ])
 tar(where + '/2', [
     ('opaque/new', F, dict(body=b'newer')),
     ('etc/kept', F, dict(body=b'changed', mode=0o600)),
     ('deep/er/.wh.est', F, {}),
+    ('g' * 150 + '/' + 'h' * 150, F, dict(body=b'long', uid=3000000, gid=4000000)),
+    ('long link', S, dict(linkname='l' * 300)),
+    ('long hard link', L, dict(linkname='g' * 150 + '/' + 'h' * 150, uid=3000000, gid=4000000)),
+    ('caf\udcff', F, dict(body=b'no UTF-8')),
+    ('before 1970', F, dict(body=b'x', mtime=-100)),
 ], tarfile.GNU_FORMAT)
+# What follows the end of an archive is hashed and means nothing.
+with open(where + '/2', 'ab') as out:
+    out.write(b'junk' * 5000)
+"#;
+
+const LAYERS_IN_ALL: u32 = 3;
+
+/// Sparse files in the forms of GNU tar that containerd reads.
+const SPARSE: &str = r#"
+mkdir sparse; cd sparse
+printf begin > holes; truncate -s 300000 holes; printf middle >> holes; truncate -s 900000 holes
+truncate -s 70000 nothing
+chown 7:8 holes; chmod 640 holes; touch -d @1000000000 holes nothing
+for version in 0.0 0.1 1.0; do
+    tar --sparse --format=posix --sparse-version=$version --transform "s/^/$version-/" -cf ../$version holes nothing
+done
 "#;
 
 /// Everything that can be told of the files of an image, as its snapshot shows them.
@@ -78,7 +131,7 @@ const TELL: &str = r#"
 import hashlib, os, stat, subprocess, sys
 namespace = sys.argv[1]
 root = os.getcwd() + '/look-' + namespace
-os.mkdir(root)
+os.makedirs(root, exist_ok=True)
 def ctr(*words):
     return subprocess.run(['ctr', '-n', namespace, 'snapshots', *words], check=True, capture_output=True, text=True).stdout
 rows = [line.split() for line in ctr('ls').splitlines()[1:]]
@@ -100,15 +153,10 @@ for directory, names, files in sorted(os.walk(root)):
             content = os.readlink(path)
         # containerd gives directories without an entry the time of unpacking.
         time = 0 if stat.S_ISDIR(s.st_mode) else s.st_mtime_ns
-        print(os.path.relpath(path, root), oct(s.st_mode), s.st_uid, s.st_gid, s.st_rdev, time, xattrs, content)
+        print(repr(os.path.relpath(path, root)), oct(s.st_mode), s.st_uid, s.st_gid, s.st_rdev, time, xattrs, content)
 subprocess.run(['umount', root], check=True)
+ctr('rm', 'look')
 "#;
-
-#[track_caller]
-fn archive(engine: &TestEngine, name: &str, layers: &[Vec<u8>]) {
-    let image = Image::new(layers.iter().cloned());
-    fs::write(engine.directory().join("home/image.tar"), image.oci_archive(name)).expect("write an archive");
-}
 
 #[track_caller]
 fn odd_layers(engine: &TestEngine) -> Vec<Vec<u8>> {
@@ -116,7 +164,7 @@ fn odd_layers(engine: &TestEngine) -> Vec<Vec<u8>> {
     fs::create_dir(&place).expect("make a directory");
     fs::write(engine.directory().join("home/layers.py"), LAYERS).expect("write a script");
     engine.sh(&format!("python3 layers.py {}", place.display()));
-    (0..3).map(|number| fs::read(place.join(number.to_string())).expect("read a layer")).collect()
+    (0..LAYERS_IN_ALL).map(|number| fs::read(place.join(number.to_string())).expect("read a layer")).collect()
 }
 
 /// What the image is in a namespace, as seen through its snapshot.
@@ -126,28 +174,103 @@ fn tree(engine: &TestEngine, namespace: &str) -> String {
     engine.sh(&format!("python3 tell.py {namespace}"))
 }
 
-#[test]
-fn every_entry_is_unpacked_as_containerd_does() {
-    let engine = TestEngine::new();
-    archive(&engine, "docker.io/library/odd:latest", &odd_layers(&engine));
+/// containerd and wharfie make the same files of an image: what they are.
+#[track_caller]
+fn is_the_same_for_both(engine: &TestEngine, image: &Image) -> String {
+    let name = "docker.io/library/odd:latest";
+    fs::write(engine.directory().join("home/image.tar"), image.oci_archive(name)).expect("write an archive");
     engine.ctr(["-n", "theirs", "images", "import", "image.tar"]).ok();
     engine.wharfie(["-n", "ours", "load", "-i", "image.tar"]).ok();
-    let (theirs, ours) = (tree(&engine, "theirs"), tree(&engine, "ours"));
-    assert!(theirs.contains("opaque/new") && theirs.contains("user.colour"), "{theirs}");
+    let (theirs, ours) = (tree(engine, "theirs"), tree(engine, "ours"));
     for (theirs, ours) in theirs.lines().zip(ours.lines()) {
         assert_eq!(ours, theirs);
     }
     assert_eq!(ours.lines().count(), theirs.lines().count());
+    ours
+}
+
+#[test]
+fn every_entry_is_unpacked_as_containerd_does() {
+    let engine = TestEngine::new();
+    let ours = is_the_same_for_both(&engine, &Image::new(odd_layers(&engine)));
+    assert!(ours.contains("opaque/new") && ours.contains("user.colour"), "{ours}");
+}
+
+#[test]
+fn sparse_files_are_unpacked_as_containerd_does() {
+    let engine = TestEngine::new();
+    engine.sh(SPARSE);
+    let read = |name: &str| fs::read(engine.directory().join("home").join(name)).expect("read a layer");
+    let ours = is_the_same_for_both(&engine, &Image::new(["0.0", "0.1", "1.0"].map(read)));
+    assert!(ours.contains("0.1-holes") && ours.contains("900000, 1)"), "{ours}");
+}
+
+/// Two frames, with one to be skipped before, between and after them.
+fn zstd(tar: &[u8]) -> Vec<u8> {
+    const SKIPPED: &[u8] = b"\x53\x2a\x4d\x18\x05\0\0\0hello";
+    let (first, second) = tar.split_at(tar.len() / 2);
+    let frame = |bytes| zstd::encode_all(bytes, 3).expect("compress");
+    [SKIPPED, &frame(first), SKIPPED, &frame(second), SKIPPED].concat()
+}
+
+/// One that wants to look back 128 MB.
+fn wide_zstd(tar: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).expect("begin to compress");
+    encoder.window_log(27).and_then(|()| encoder.long_distance_matching(true)).expect("set the window");
+    std::io::Write::write_all(&mut encoder, tar).expect("compress");
+    encoder.finish().expect("compress")
+}
+
+/// Two members.
+fn gzip(tar: &[u8]) -> Vec<u8> {
+    let (first, second) = tar.split_at(tar.len() / 3);
+    let member = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut encoder, bytes).expect("compress");
+        encoder.finish().expect("compress")
+    };
+    [member(first), member(second)].concat()
+}
+
+#[test]
+fn compressed_layers_are_unpacked_as_containerd_does() {
+    let engine = TestEngine::new();
+    let layers = odd_layers(&engine);
+    let mut all = Vec::new();
+    for packing in [("+zstd", zstd as fn(&[u8]) -> Vec<u8>), ("+gzip", gzip)] {
+        let image = Image { packing: Some(packing), ..Image::new(layers.clone()) };
+        all.push(is_the_same_for_both(&engine, &image));
+        engine.ctr(["-n", "theirs", "images", "rm", "--sync", "docker.io/library/odd:latest"]).ok();
+        engine.wharfie(["-n", "ours", "rmi", "odd"]).ok();
+    }
+    assert_eq!(all[0], all[1]);
+    engine.assert_clean();
 }
 
 #[test]
 fn layers_are_unpacked_without_containerds_differ() {
     let engine = TestEngine::with_config("disabled_plugins = [\"io.containerd.differ.v1.walking\"]\n");
     let registry = engine.registry(Guard::Plain);
-    let layers = [fs::read(busybox_rootfs()).expect("read a tar")].into_iter().chain(odd_layers(&engine));
-    registry.put("odd", "1", &Image::new(layers));
-    let name = format!("{}/odd:1", registry.host);
-    engine.wharfie(["pull", &name]).ok();
-    engine.wharfie(["rmi", &name]).ok();
+    let layers: Vec<_> =
+        [fs::read(busybox_rootfs()).expect("read a tar")].into_iter().chain(odd_layers(&engine)).collect();
+    let packings: [Option<Packing>; 3] = [None, Some(("+gzip", gzip)), Some(("+zstd", zstd))];
+    for (number, packing) in packings.into_iter().enumerate() {
+        let tag = number.to_string();
+        registry.put("odd", &tag, &Image { packing, ..Image::new(layers.clone()) });
+        let name = format!("{}/odd:{tag}", registry.host);
+        engine.wharfie(["pull", &name]).ok();
+        engine.wharfie(["rmi", &name]).ok();
+    }
+    // One that takes much memory is left to it: without it there is none.
+    registry.put("odd", "wide", &Image { packing: Some(("+zstd", wide_zstd)), ..Image::new(layers) });
+    let name = format!("{}/odd:wide", registry.host);
+    assert!(engine.wharfie(["pull", &name]).fails(1).contains("failed to extract layer"));
     engine.assert_clean();
+}
+
+#[test]
+fn a_zstd_that_takes_much_memory_is_left_to_containerd() {
+    let engine = TestEngine::new();
+    let layers = [fs::read(busybox_rootfs()).expect("read a tar")];
+    is_the_same_for_both(&engine, &Image { packing: Some(("+zstd", wide_zstd)), ..Image::new(layers) });
 }
