@@ -260,8 +260,8 @@ impl Firewall {
     }
 
     /// Where another tool drops forwarded packets by policy (docker, ufw: the table filter of iptables-nft),
-    /// accepts the bridge's there. The table of ours then drops what no rule of ours lets in, so that
-    /// this opens no more than the published ports.
+    /// accepts the bridge's there, after all that they have to say: what they drop by a rule stays dropped. The
+    /// table of ours then drops what no rule of ours lets in, so that this opens no more than the published ports.
     fn open_foreign(&self, zone: &Zone) -> Result<()> {
         let bridge = zone.bridge;
         for family in Family::BOTH {

@@ -47,7 +47,8 @@ pub(super) async fn change(
     for port in &ports.remove {
         let before = (gone.len(), asked.len());
         gone.extend(published.iter().filter(|published| means(port, published)).cloned());
-        asked.retain(|asked| !covers(port, asked));
+        let taken = gone.len() > before.0;
+        asked.retain(|asked| !covers(port, asked, taken));
         if before == (gone.len(), asked.len()) {
             let (number, protocol) = (port.container_port, port.protocol.name());
             return Err(Error::failed(format!("port {number}/{protocol} is not published so"))
@@ -79,13 +80,15 @@ fn means(wish: &PortRequest, port: &PublishedPort) -> bool {
         && wish.host_ip.is_none_or(|address| address == port.host_ip)
 }
 
-/// The same for one as it was asked for, whose host port may have been left to us.
-fn covers(wish: &PortRequest, asked: &PortRequest) -> bool {
+/// The same for one as it was asked for. Where its host port was left to us, `taken` says whether a published one
+/// was meant.
+fn covers(wish: &PortRequest, asked: &PortRequest, taken: bool) -> bool {
     let range =
         |port: &PortRequest| port.host_port.map(|first| (first, port.host_port_last.unwrap_or(first)));
     let meet = match (range(wish), range(asked)) {
         (Some((first, last)), Some((from, to))) => first <= to && from <= last,
-        _ => true,
+        (Some(_), None) => taken,
+        (None, _) => true,
     };
     (wish.container_port, wish.protocol) == (asked.container_port, asked.protocol)
         && meet
@@ -121,8 +124,14 @@ mod tests {
             (port("0.0.0.0", 8080, 80), false),
         ] {
             assert_eq!(means(&wish, &published), expected, "{wish:?}");
-            assert_eq!(covers(&wish, &port("127.0.0.1", 8080, 80)), expected, "{wish:?}");
+            assert_eq!(covers(&wish, &port("127.0.0.1", 8080, 80), false), expected, "{wish:?}");
         }
-        assert!(covers(&port("", 49_153, 80), &port("", 0, 80)), "the host port was ours to choose");
+        for taken in [true, false] {
+            assert_eq!(
+                covers(&port("", 49_153, 80), &port("", 0, 80), taken),
+                taken,
+                "it was ours to choose"
+            );
+        }
     }
 }

@@ -43,11 +43,11 @@ const OTHERS: &str = "
 -A FORWARD -j DOCKER-USER
 -A FORWARD -j DOCKER-FORWARD
 -A DOCKER -d 172.30.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
--A DOCKER -i docker0 ! -o docker0 -j ACCEPT
+-A DOCKER ! -i docker0 -o docker0 -j DROP
 -A DOCKER-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 -A DOCKER-FORWARD -j DOCKER-ISOLATION-STAGE-1
 -A DOCKER-FORWARD -j DOCKER
--A DOCKER-FORWARD -i docker0 -o docker0 -j ACCEPT
+-A DOCKER-FORWARD -i docker0 -j ACCEPT
 -A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2
 -A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP
 -A DOCKER-USER -j RETURN
@@ -96,7 +96,8 @@ fn server(engine: &TestEngine, name: &str, flags: &[&str]) -> String {
 /// Whether a container gets an answer.
 #[track_caller]
 fn passes(engine: &TestEngine, from: &str, to: &str) -> bool {
-    inside(engine, from, &format!("wget -T 2 -qO- http://{to}/name")).code == 0
+    let url = format!("http://{to}/name");
+    beside(engine, from, &["curl", "-fsS", "-o", "/dev/null", "--max-time", "2", &url]).run().code == 0
 }
 
 /// Whether somebody in a namespace of `ip netns` gets one.
@@ -137,7 +138,11 @@ fn beside_docker_nerdctl_and_kube_proxy() {
     assert!(!passes(&engine, "web", &shop), "two networks");
     // Their rules are theirs, and their tools still work on them.
     assert_eq!(theirs(&engine), before);
-    engine.sh("iptables-nft -I DOCKER-USER -s 203.0.113.0/24 -j DROP; iptables-nft -D DOCKER-USER -s 203.0.113.0/24 -j DROP");
+    let rule = "DOCKER-USER -s 10.0.0.0/8 -d 198.51.100.9 -j DROP";
+    engine.sh(&format!("iptables-nft -I {rule}"));
+    assert!(!passes(&engine, "web", "198.51.100.9"), "what they drop stays dropped");
+    engine.sh(&format!("iptables-nft -D {rule}"));
+    assert!(passes(&engine, "web", "198.51.100.9"));
     engine.wharfie(["rm", "-f", "web", "shop"]).ok();
     assert_eq!(theirs(&engine), before);
     works("after");
@@ -157,7 +162,8 @@ fn internal_networks_lead_nowhere() {
     // A way that somebody opens by hand is closed all the same.
     beside(&engine, "shut", &["ip", "route", "add", "default", "via", "10.93.0.1"]).run().ok();
     assert!(passes(&engine, "open", "198.51.100.9"), "the way is there for others");
-    assert!(passes(&engine, "friend", "shut"), "one another, by name");
+    inside(&engine, "friend", "ping -c1 -W5 shut").ok();
+    assert!(passes(&engine, "friend", &shut), "one another");
     for to in ["198.51.100.9", &open, "198.51.100.1:8080"] {
         assert!(!passes(&engine, "shut", to), "{to}");
     }

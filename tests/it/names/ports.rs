@@ -117,7 +117,7 @@ fn both_families_and_every_protocol() {
         "web",
         &["--network", "six", "-p", "8080:80", "-p", "9000-9001:9000-9001/sctp", "-p", "7000:7000/udp"],
     );
-    engine.sh("ip link add outside type dummy; ip addr add 192.0.2.1/24 dev outside; ip addr add fd00:99::1/64 dev outside nodad; ip link set outside up");
+    engine.sh("ip link add outside type veth peer name beyond; ip link set beyond up; ip addr add 192.0.2.1/24 dev outside; ip addr add fd00:99::1/64 dev outside nodad; ip link set outside up");
     for url in [
         "http://127.0.0.1:8080/name",
         "http://192.0.2.1:8080/name",
@@ -149,5 +149,6 @@ fn both_families_and_every_protocol() {
     // The same number of another protocol is another port.
     engine.wharfie(["run", "--rm", "-p", "9000:1/tcp", "-p", "9000:1/udp", BUSYBOX, "true"]).ok();
     engine.wharfie(["rm", "-f", "web"]).ok();
+    engine.sh("ip link del outside");
     engine.assert_clean();
 }
