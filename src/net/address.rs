@@ -158,7 +158,8 @@ impl Addresses {
         let reserved = address == range.gateway
             || address == range.subnet.network()
             || (address.is_ipv4() && address == range.subnet.broadcast());
-        if reserved || !self.claim(claim, address)? {
+        // Its own from a start that was killed is its own still.
+        if reserved || !(self.claim(claim, address)? || self.has(claim, address)?) {
             return Err(Error::conflict(format!("Address already in use: {address}"))
                 .hint("leave out --ip, or choose an address that no container has"));
         }
@@ -230,6 +231,14 @@ impl Addresses {
             Error::io("write", &path, cause)
         })?;
         Ok(true)
+    }
+
+    fn has(&self, claim: Claim, address: IpAddr) -> Result<bool> {
+        let taken = self.read(address)?;
+        Ok(taken.is_some_and(|taken| {
+            (taken.owner.as_str(), taken.interface.as_str(), taken.mark.as_str())
+                == (claim.owner, claim.interface, claim.mark)
+        }))
     }
 
     fn read(&self, address: IpAddr) -> Result<Option<Taken>> {
@@ -312,13 +321,16 @@ mod tests {
         let network = network(json!([[{"subnet": "10.4.0.0/29"}], [{"subnet": "fd00::/64"}]]));
         let addresses = Addresses::new(directory.path(), &network);
         assert_eq!(take(&addresses, &network, &["10.4.0.5"]).unwrap(), "10.4.0.5/29 fd00::2/64");
+        assert_eq!(take(&addresses, &network, &["10.4.0.5", "fd00::2"]).unwrap(), "10.4.0.5/29 fd00::2/64");
         for taken in ["10.4.0.5", "10.4.0.1", "10.4.0.0", "10.4.0.7"] {
-            let error = take(&addresses, &network, &[taken]).unwrap_err();
+            let other = Claim { owner: "default-b", ..CLAIM };
+            let error = addresses.take(&network, other, &[taken.parse().unwrap()]).unwrap_err();
             assert!(error.message.starts_with("Address already in use"), "{}", error.message);
         }
         // What failed gave back what it had: only the good one's two addresses are left.
         assert_eq!(take(&addresses, &network, &["fd00::9"]).unwrap(), "10.4.0.2/29 fd00::9/64");
-        assert!(take(&addresses, &network, &["fd00::9"]).is_err());
+        let other = Claim { owner: "default-b", ..CLAIM };
+        assert!(addresses.take(&network, other, &["fd00::9".parse().unwrap()]).is_err());
         assert!(!directory.path().join("n/10.4.0.3").exists());
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::cni::Network;
 use super::driver::{self, SetUp};
-use super::firewall::{Firewall, Published};
+use super::firewall::Firewall;
 use super::known::DEFAULT;
 use super::{
     Connect, Connection, Endpoint, Networks, Publish, PublishedPort, collect, namespace, ports, sysctl,
@@ -129,7 +129,7 @@ impl Networks {
         }
     }
 
-    fn lock_ports(&self) -> Result<Lock> {
+    pub(super) fn lock_ports(&self) -> Result<Lock> {
         make_directory(&self.data_dir, 0o700)?;
         Lock::file(&self.data_dir.join(".wharfie-ports.lock"))
     }
@@ -178,21 +178,7 @@ impl Networks {
         let _lock = self.lock_ports()?;
         let families = (v4.is_some(), v6.is_some());
         let chosen = ports::choose(&wish.ports, &firewall.published()?, families).map_err(words)?;
-        let tag = self.tag(&wish.owner);
-        let published: Vec<Published> = chosen
-            .ports
-            .iter()
-            .filter_map(|port| {
-                Some(Published {
-                    host: port.host_ip,
-                    protocol: port.protocol,
-                    host_port: port.host_port,
-                    container: if port.host_ip.is_ipv4() { v4 } else { v6 }?,
-                    container_port: port.container_port,
-                    tag: tag.clone(),
-                })
-            })
-            .collect();
+        let published = super::republish::rules(&chosen.ports, &self.tag(&wish.owner), (v4, v6));
         firewall.publish(&published).map_err(words)?;
         Ok(chosen.ports)
     }
@@ -207,6 +193,6 @@ fn as_asked(port: &Publish) -> Option<PublishedPort> {
     })
 }
 
-fn in_dockers_words(error: Error, name: &str) -> Error {
+pub(super) fn in_dockers_words(error: Error, name: &str) -> Error {
     error.context(format!("driver failed programming external connectivity on endpoint {name}"))
 }

@@ -145,28 +145,37 @@ impl Firewall {
     /// # Errors
     /// [`crate::Kind::Conflict`] when one is published already.
     pub(crate) fn publish(&self, ports: &[Published]) -> Result<()> {
+        self.exchange(&[], ports)
+    }
+
+    /// Takes ports back and publishes others, in one step a family of addresses.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Conflict`] when one is published already.
+    pub(crate) fn exchange(&self, gone: &[Published], new: &[Published]) -> Result<()> {
         for family in Family::BOTH {
-            let ports: Vec<&Published> =
-                ports.iter().filter(|port| Family::of(port.container) == family).collect();
-            let elements = |any: bool| -> Vec<Element> {
+            let elements = |ports: &[Published], any: bool| -> Vec<Element> {
                 ports
                     .iter()
+                    .filter(|port| Family::of(port.container) == family)
                     .filter(|port| port.host.is_unspecified() == any)
-                    .map(|port| element(port))
+                    .map(element)
                     .collect()
             };
-            let (any, specific) = (elements(true), elements(false));
-            if ports.is_empty() {
+            if gone.iter().chain(new).all(|port| Family::of(port.container) != family) {
                 continue;
             }
             self.commit(family, "publish the ports", || {
                 let mut batch = Batch::new();
-                batch.add(family, (TABLE, "published_any"), &any, true);
-                batch.add(family, (TABLE, "published"), &specific, true);
+                for (set, any) in [("published_any", true), ("published", false)] {
+                    batch.remove(family, (TABLE, set), &elements(gone, any));
+                    batch.add(family, (TABLE, set), &elements(new, any), true);
+                }
                 batch
             })?;
         }
-        self.forget_flows(ports)
+        self.forget_flows(gone)?;
+        self.forget_flows(new)
     }
 
     /// Rules decide a flow's first packet only: a client that never stops sending datagrams would keep its old
@@ -251,8 +260,8 @@ impl Firewall {
     }
 
     /// Where another tool drops forwarded packets by policy (docker, ufw: the table filter of iptables-nft),
-    /// accepts the bridge's there. The table of ours then drops what no rule of ours lets in, so that
-    /// this opens no more than the published ports.
+    /// accepts the bridge's there, after all that they have to say: what they drop by a rule stays dropped. The
+    /// table of ours then drops what no rule of ours lets in, so that this opens no more than the published ports.
     fn open_foreign(&self, zone: &Zone) -> Result<()> {
         let bridge = zone.bridge;
         for family in Family::BOTH {

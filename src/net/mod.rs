@@ -18,6 +18,7 @@ mod nftables;
 mod plugin;
 mod ports;
 mod reap;
+mod republish;
 pub mod resolver;
 mod ruleset;
 mod sysctl;
@@ -32,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::cni::{Network, Subnet};
 pub(crate) use self::namespace::inside;
+pub use self::republish::Republish;
 use crate::oci::request::Protocol;
 use crate::{Error, Result};
 

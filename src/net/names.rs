@@ -150,12 +150,17 @@ pub fn resolv_conf(host: &str, wish: &Resolver) -> String {
 }
 
 /// The servers of a resolv.conf, whoever can reach them.
-pub fn servers(resolv_conf: &str) -> Vec<IpAddr> {
+fn servers(resolv_conf: &str) -> Vec<IpAddr> {
     Found::read(resolv_conf).servers.iter().filter_map(|server| server.parse().ok()).collect()
 }
 
-/// The host's resolv.conf as it is at this moment; empty when there is none.
-pub fn host_file() -> String {
+/// The servers that the host asks at this moment; docker's where it names none.
+pub fn host_servers() -> Vec<IpAddr> {
+    let found = servers(&host_file());
+    if found.is_empty() { FALLBACK.iter().filter_map(|server| server.parse().ok()).collect() } else { found }
+}
+
+fn host_file() -> String {
     read_bounded_text(HOST_FILE).unwrap_or_default()
 }
 

@@ -20,6 +20,9 @@ const NEWSETELEM: u16 = 12;
 const GETSETELEM: u16 = 13;
 const DELSETELEM: u16 = 14;
 
+/// Without it a rule goes to the chain's head.
+const APPEND: u16 = 0x800;
+
 /// `userdata` is a list of (type, length, value); a comment has type 0 everywhere.
 const COMMENT: u8 = 0;
 const COMMENT_LIMIT: usize = 250;
@@ -205,18 +208,22 @@ impl Batch {
         }
     }
 
-    /// A rule at the chain's end, or at its head.
-    pub(crate) fn rule(&mut self, family: Family, chain: (&str, &str), steps: &[Step], head: Option<&str>) {
-        // Without NLM_F_APPEND a rule goes to the head; `head` carries the comment of such a rule.
-        let flags = if head.is_some() { CREATE } else { CREATE | 0x800 };
-        let message = self.message(NEWRULE, flags, family);
+    /// A rule at the chain's end.
+    pub(crate) fn rule(
+        &mut self,
+        family: Family,
+        chain: (&str, &str),
+        steps: &[Step],
+        comment: Option<&str>,
+    ) {
+        let message = self.message(NEWRULE, CREATE | APPEND, family);
         message.text(1, chain.0).text(2, chain.1);
         message.nest(4, |list| {
             for step in steps {
                 put_step(list, step);
             }
         });
-        if let Some(comment) = head {
+        if let Some(comment) = comment {
             message.put(7, &userdata(comment));
         }
     }

@@ -445,7 +445,7 @@ fn another_tools_drop_policy_is_answered() {
         let bridge = &one.endpoints[0].bridge;
         Firewall::open().unwrap().remove_zone(bridge).unwrap();
         assert_eq!(rules(), 0);
-        for set in ["bridges", "pairs", "isolated", "guarded", "subnets", "masqueraded"] {
+        for set in ["bridges", "pairs", "isolated", "internal", "guarded", "subnets", "masqueraded"] {
             assert!(nftables::elements(&socket, Family::V4, ("wharfie", set)).unwrap().is_empty(), "{set}");
         }
     });

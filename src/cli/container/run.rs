@@ -87,6 +87,7 @@ async fn attempt(args: RunArgs, cx: &mut Context<'_>) -> Result<u8> {
     match start(&engine, &mut container, options).await.map_err(errors::of_request) {
         Ok(started) => {
             unsettled.settle()?;
+            tell_forwarding(&container, cx)?;
             match started.attachment {
                 Some(mut attachment) => stay(&engine, &mut container, &mut attachment, &how, cx).await,
                 None => {
@@ -161,4 +162,13 @@ pub(in crate::cli) async fn stay(
 /// A monitor that has left already needs no word from us.
 fn gone(error: Error) -> Result<()> {
     if matches!(error.kind, Kind::BrokenPipe) { Ok(()) } else { Err(error) }
+}
+
+/// Say so where this machine was made to forward packets: it changes more than containers.
+pub(super) fn tell_forwarding(container: &Container, cx: &mut Context<'_>) -> Result<()> {
+    let connection = container.state.connection.as_ref();
+    if connection.is_some_and(|connection| connection.forwarding_switched_on) {
+        cx.ui.warn("this machine did not forward IPv4 packets and does now (net.ipv4.ip_forward=1): containers need it")?;
+    }
+    Ok(())
 }

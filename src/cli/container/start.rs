@@ -61,12 +61,13 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         let started = async {
             let (engine, mut container) = locate(&engine, reference).await?;
             start(&engine, &mut container, StartOptions::default()).await?;
-            Ok(container.id)
+            Ok(container)
         };
         match started.await {
-            Ok(id) => {
+            Ok(container) => {
                 cx.ui.line(reference)?;
-                started_ids.push((id, reference));
+                super::run::tell_forwarding(&container, cx)?;
+                started_ids.push((container.id, reference));
             }
             Err(error) => {
                 failures.add(cx, error)?;
@@ -105,6 +106,7 @@ async fn stay(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let how = Join { tty: container.tty, input, proxy: true, detach: keys };
     let options = StartOptions { attach: Some(wants), own: true, ..StartOptions::default() };
     let started = start(&engine, &mut container, options).await.map_err(crate::cli::errors::from_engine)?;
+    super::run::tell_forwarding(&container, cx)?;
     match started.attachment {
         Some(mut attachment) => super::run::stay(&engine, &mut container, &mut attachment, &how, cx).await,
         None => attach::to_running(&engine, &mut container, &how, cx).await,

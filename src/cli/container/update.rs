@@ -1,19 +1,20 @@
 //! `update`: other limits and another restart policy for containers that are there.
 
 use crate::cli::args::errors::{parse_one, unsupported};
-use crate::cli::args::parse::{number, restart, size};
+use crate::cli::args::parse::{number, port, restart, size};
 use crate::cli::args::resources::{cpuset, set};
 use crate::cli::errors::{EngineResult, from_engine};
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{Update, locate, permit, update};
+use crate::engine::container::{Ports, Update, locate, permit, update};
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::Resources;
 
 /// Flags of `update`.
 #[derive(Debug, Default, clap::Args)]
 #[command(after_help = "Examples:\n  wharfie update --cpus 1.5 --memory 512m --memory-swap 1g web\n  \
-                  wharfie update --restart unless-stopped $(wharfie ps -q)")]
+                  wharfie update --restart unless-stopped $(wharfie ps -q)\n  \
+                  wharfie update --publish-rm 80 --publish-add 8081:80 web")]
 pub struct Args {
     /// Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)
     #[arg(long, value_name = "uint16")]
@@ -60,6 +61,12 @@ pub struct Args {
     /// Tune container pids limit (set -1 for unlimited)
     #[arg(long, value_name = "int")]
     pids_limit: Option<String>,
+    /// Publish a port, at once where the container runs
+    #[arg(long, value_name = "port")]
+    publish_add: Vec<String>,
+    /// Take a published port back: CONTAINER_PORT[/PROTO], or with the host's part as it was published
+    #[arg(long, value_name = "port")]
+    publish_rm: Vec<String>,
     /// Restart policy to apply when a container exits
     #[arg(long, value_name = "string")]
     restart: Option<String>,
@@ -104,7 +111,13 @@ impl Args {
         };
         let policy = self.restart.as_deref().filter(|policy| !policy.is_empty());
         let restart = policy.map(restart::policy).transpose().map_err(Error::failed).told()?;
-        Ok(Update { resources, restart })
+        let ports = |texts: &[String]| -> Result<Vec<_>> {
+            let all =
+                texts.iter().map(|text| port::publish(text)).collect::<std::result::Result<Vec<_>, _>>();
+            Ok(all.map_err(Error::usage)?.concat())
+        };
+        let ports = Ports { add: ports(&self.publish_add)?, remove: ports(&self.publish_rm)? };
+        Ok(Update { resources, restart, ports })
     }
 
     /// Whether any flag was given, with whatever value.
@@ -126,7 +139,8 @@ impl Args {
             &self.pids_limit,
             &self.restart,
         ];
-        flags.iter().any(|flag| flag.is_some())
+        let ports = [&self.publish_add, &self.publish_rm];
+        flags.iter().any(|flag| flag.is_some()) || ports.iter().any(|texts| !texts.is_empty())
     }
 }
 

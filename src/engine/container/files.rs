@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::net::{Connection, names};
 use crate::oci::mounts as oci;
-use crate::oci::request::{ContainerRequest, NetworkMode, Tools};
+use crate::oci::request::{ContainerRequest, NetworkMode, NetworkRequest, Tools};
 use crate::store::make_directory;
 
 /// The files of one container, or of the container whose network it shares.
@@ -148,13 +148,7 @@ pub(super) fn write(
     if connection.is_none() {
         put(&directory.join("hostname"), &format!("{hostname}\n"))?;
         let host = names::host_resolv_conf();
-        let resolver = names::Resolver {
-            servers: &network.dns,
-            search: &network.dns_search,
-            options: &network.dns_options,
-            ipv6: false,
-            resolver: super::resolver::is_wanted(&record.request),
-        };
+        let resolver = wish(network, super::resolver::is_wanted(&record.request));
         // The host's loopback is this container's too: its file serves as it is.
         let unchanged = host_network
             && network.dns.is_empty()
@@ -164,6 +158,28 @@ pub(super) fn write(
         put(&directory.join("resolv.conf"), &resolv)?;
     }
     Ok(())
+}
+
+fn wish(network: &NetworkRequest, resolver: bool) -> names::Resolver<'_> {
+    names::Resolver {
+        servers: &network.dns,
+        search: &network.dns_search,
+        options: &network.dns_options,
+        ipv6: false,
+        resolver,
+    }
+}
+
+/// Lead a container that has joined a network with names while it runs to the resolver, unless its resolv.conf
+/// is its own by now.
+pub(super) fn lead_to_resolver(engine: &Engine, id: &str, network: &NetworkRequest) -> Result<()> {
+    let path = engine.paths.container(id).join("resolv.conf");
+    let host = names::host_resolv_conf();
+    let text = |resolver| names::resolv_conf(&host, &wish(network, resolver));
+    match std::fs::read_to_string(&path) {
+        Ok(now) if now == text(false) => put(&path, &text(true)),
+        _ => Ok(()),
+    }
 }
 
 fn put(path: &Path, content: &str) -> Result<()> {

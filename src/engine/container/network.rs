@@ -10,7 +10,7 @@ use super::model::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::net::{Connect, Connection, Join, Networks, Publish, namespace_path};
-use crate::oci::request::{ContainerRequest, EndpointRequest, NetworkMode, Protocol};
+use crate::oci::request::{ContainerRequest, EndpointRequest, NetworkMode, PortRequest, Protocol};
 
 /// docker's name of the network that a container joins when none is named.
 pub const DEFAULT_NETWORK: &str = "bridge";
@@ -128,17 +128,7 @@ fn wish(owner: String, request: &ContainerRequest, expose: &[String]) -> Connect
     if endpoints.is_empty() {
         endpoints.push(Join { network: DEFAULT_NETWORK.into(), ..Join::default() });
     }
-    let mut ports: Vec<Publish> = request
-        .ports
-        .iter()
-        .map(|port| Publish {
-            host_ip: port.host_ip,
-            host_port: port.host_port,
-            host_port_last: port.host_port_last,
-            container_port: port.container_port,
-            protocol: port.protocol,
-        })
-        .collect();
+    let mut ports: Vec<Publish> = request.ports.iter().map(publish).collect();
     if request.publish_all {
         for port in request.expose.iter().chain(expose).filter_map(|text| exposed_port(text)) {
             if !ports.iter().any(|known| (known.container_port, known.protocol) == port) {
@@ -153,6 +143,17 @@ fn wish(owner: String, request: &ContainerRequest, expose: &[String]) -> Connect
         }
     }
     Connect { owner, name, endpoints, ports }
+}
+
+/// A port as it was asked for.
+pub(super) fn publish(port: &PortRequest) -> Publish {
+    Publish {
+        host_ip: port.host_ip,
+        host_port: port.host_port,
+        host_port_last: port.host_port_last,
+        container_port: port.container_port,
+        protocol: port.protocol,
+    }
 }
 
 /// `80`, `80/udp` as a port and its protocol.

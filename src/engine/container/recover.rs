@@ -234,7 +234,7 @@ pub(in crate::engine) fn is_being_made(engine: &Engine, id: &str) -> bool {
     })
 }
 
-/// Free what containers of ours have that ended while nobody could tell. Says whether there was any.
+/// Free what containers of ours have that ended, or went, while nobody could tell. Says whether there was any.
 pub(super) async fn free_ended(engine: &Engine) -> bool {
     let mut freed = false;
     for mut container in list(engine).await.unwrap_or_default() {
@@ -245,7 +245,8 @@ pub(super) async fn free_ended(engine: &Engine) -> bool {
             freed |= finish(engine, &mut container).await.is_ok_and(|status| status.is_some());
         }
     }
-    freed
+    // Also of those that containerd does not know any more.
+    freed | reap(engine).await.is_ok_and(|owners| !owners.is_empty())
 }
 
 /// docker's rules after a restart of the machine or the engine: `always` and `unless-stopped` come back unless

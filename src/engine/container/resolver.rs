@@ -36,10 +36,12 @@ pub(super) async fn attend(
     connection: &Connection,
 ) -> Result<()> {
     let member = member(engine, container, record, connection);
-    if member.seats.is_empty() {
+    let owner = network::owner(&container.namespace, &container.id);
+    // One that has left the last such network still has the resolver's address, for what is asked outside.
+    if member.seats.is_empty() && !engine.networks.members_directory().join(&owner).exists() {
         return Ok(());
     }
-    let owner = network::owner(&container.namespace, &container.id);
+    files::lead_to_resolver(engine, &container.id, &record.request.network)?;
     let (networks, programs) = (engine.networks.clone(), engine.paths.programs());
     let attended = tokio::task::spawn_blocking(move || {
         networks.write_member(&owner, &member)?;

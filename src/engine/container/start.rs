@@ -315,7 +315,7 @@ fn duty_path(duty: &Duty) -> PathBuf {
     duty.directory.join("monitor.json")
 }
 
-fn write_duty(duty: &Duty) -> Result<()> {
+pub(super) fn write_duty(duty: &Duty) -> Result<()> {
     let json = serde_json::to_vec(duty)
         .map_err(|cause| Error::failed(format!("describe the monitor's duty: {cause}")))?;
     write_atomic(&duty_path(duty), &json, 0o600)

@@ -4,8 +4,11 @@ use serde_json::Value;
 
 use super::find::find;
 use super::hold::hold;
-use super::model::{Container, Origin, RECORD_EXTENSION, Record, Status, record_extension};
+use super::model::{
+    Container, Origin, RECORD_EXTENSION, Record, STATE_EXTENSION, Status, record_extension, state_extension,
+};
 use super::origin::adapt;
+use super::publish::{self, Ports};
 use super::{hung, inspect};
 use crate::containerd::Code;
 use crate::engine::{Engine, event};
@@ -21,6 +24,8 @@ pub struct Update {
     pub resources: Resources,
     /// When to start again.
     pub restart: Option<RestartPolicy>,
+    /// Ports to publish and to take back.
+    pub ports: Ports,
 }
 
 /// What an update did not do: in docker's words, for WARNING.
@@ -60,6 +65,14 @@ pub async fn update(engine: &Engine, container: &mut Container, update: &Update)
             record.request.resources = settled;
         }
     }
+    if !update.ports.is_empty() {
+        let Some(record) = &mut record else { return Err(kept_by(container, "ports are").context(&lead)) };
+        let changed = publish::change(engine, container, record, &update.ports);
+        if changed.await.map_err(|error| error.context(&lead))? {
+            container.raw.extensions.insert(STATE_EXTENSION.into(), state_extension(&container.state)?);
+            fields.push(format!("extensions.{STATE_EXTENSION}"));
+        }
+    }
     if let Some(record) = &record {
         container.raw.extensions.insert(RECORD_EXTENSION.into(), record_extension(record)?);
         fields.push(format!("extensions.{RECORD_EXTENSION}"));
@@ -75,14 +88,7 @@ pub async fn update(engine: &Engine, container: &mut Container, update: &Update)
 }
 
 fn set_policy(container: &Container, record: Option<&mut Record>, policy: RestartPolicy) -> Result<()> {
-    let Some(record) = record else {
-        let keeper = match container.origin {
-            Origin::Cri => "the kubelet",
-            Origin::Nerdctl => "nerdctl",
-            Origin::Wharfie | Origin::Other => "whoever made it",
-        };
-        return Err(Error::conflict(format!("its restart policy is kept by {keeper}")));
-    };
+    let Some(record) = record else { return Err(kept_by(container, "restart policy is")) };
     if record.request.auto_remove && policy != RestartPolicy::No {
         return Err(Error::conflict(
             "Restart policy cannot be updated because AutoRemove is enabled for the container",
@@ -90,6 +96,16 @@ fn set_policy(container: &Container, record: Option<&mut Record>, policy: Restar
     }
     record.request.restart = policy;
     Ok(())
+}
+
+/// What only its maker may change.
+fn kept_by(container: &Container, what: &str) -> Error {
+    let keeper = match container.origin {
+        Origin::Cri => "the kubelet",
+        Origin::Nerdctl => "nerdctl",
+        Origin::Wharfie | Origin::Other => "whoever made it",
+    };
+    Error::conflict(format!("its {what} kept by {keeper}"))
 }
 
 /// Tell the processes that run.

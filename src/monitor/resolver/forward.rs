@@ -22,7 +22,7 @@ const POOR: [u8; 3] = [2, 4, 5];
 /// read at this moment and asked from the host's network; the member's own are asked from its network.
 pub(super) fn ask(member: &Member, network: &File, question: &[u8], transport: Transport) -> Option<Vec<u8>> {
     let own = !member.servers.is_empty();
-    let mut servers = if own { member.servers.clone() } else { names::servers(&names::host_file()) };
+    let mut servers = if own { member.servers.clone() } else { names::host_servers() };
     // The resolver itself would ask again, for ever.
     servers.retain(|server| !own || *server != IpAddr::V4(ADDRESS));
     let mut best = None;

@@ -14,6 +14,7 @@ mod stream;
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::store::Lock;
 use crate::sys::fork;
@@ -38,6 +39,7 @@ pub fn run(directory: &Path) -> u8 {
         Err(_) => return 1,
     }
     let _ = rustix::process::setsid();
+    more_files();
     let _held = super::program::hold();
     let Ok(Some(_lock)) = Lock::try_file(&directory.join(LOCK)) else { return 0 };
     match serve::Server::begin(directory) {
@@ -48,6 +50,14 @@ pub fn run(directory: &Path) -> u8 {
         }
         Err(_) => 1,
     }
+}
+
+/// Three files a container: as many as may be.
+fn more_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // With fewer, containers beyond them cannot be served, and their starts say so.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// Standard output to nowhere: who waits for its end goes on.

@@ -2,6 +2,9 @@
 //! written as nerdctl writes them.
 
 mod answers;
+mod firewall;
+mod ports;
+mod recovery;
 
 mod resolver;
 
