@@ -42,6 +42,7 @@ fn world(test: impl FnOnce(&World) + Send) {
             std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
             let networks = Networks {
                 conf_dir: root.join("net.d"),
+                namespace: String::new(),
                 data_dir: root.join("data"),
                 plugin_path: root.join("plugins"),
                 namespaces: root.join("netns"),

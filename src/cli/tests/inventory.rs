@@ -23,6 +23,7 @@ const VERBS: &[&str] = &[
     "inspect",
     "kill",
     "logs",
+    "network",
     "pause",
     "port",
     "ps",

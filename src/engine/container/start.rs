@@ -264,7 +264,8 @@ async fn undo(engine: &Engine, container: &mut Container, error: &Error) {
     container.set_task(None);
 }
 
-fn exposed_by_image(record: &Record) -> Vec<String> {
+/// The ports that the image shows.
+pub(super) fn exposed_by_image(record: &Record) -> Vec<String> {
     let ports = record.image_config.pointer("/config/ExposedPorts").and_then(|ports| ports.as_object());
     ports.map(|ports| ports.keys().cloned().collect()).unwrap_or_default()
 }
@@ -307,7 +308,7 @@ fn duty_path(duty: &Duty) -> PathBuf {
     duty.directory.join("monitor.json")
 }
 
-fn write_duty(duty: &Duty) -> Result<()> {
+pub(super) fn write_duty(duty: &Duty) -> Result<()> {
     let json = serde_json::to_vec(duty)
         .map_err(|cause| Error::failed(format!("describe the monitor's duty: {cause}")))?;
     write_atomic(&duty_path(duty), &json, 0o600)
