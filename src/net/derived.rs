@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use super::link::{
     AF_UNSPEC, IFF_UP, IFLA_ADDRESS, IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MTU,
-    IFLA_NET_NS_FD, Link, Links, NEWLINK, failed, link_header,
+    IFLA_NET_NS_FD, Link, Links, NEWLINK, VETH_INFO_PEER, failed, link_header,
 };
 use super::netlink::{ACK, CREATE, EXCL, Messages};
 use crate::{Error, Result};
@@ -82,7 +82,7 @@ impl Links {
     }
 
     /// A link that leads nowhere, up, as the parent of a network that was given none: a dummy, or where the
-    /// kernel has none a bridge without ports, which is as good.
+    /// kernel has none one end of a pair.
     pub(crate) fn parent(&self, name: &str) -> Result<Link> {
         let mut messages = Messages::new();
         messages
@@ -91,8 +91,28 @@ impl Links {
             .nest(IFLA_LINKINFO, |info| {
                 info.put(IFLA_INFO_KIND, b"dummy");
             });
-        self.made(messages, name, "dummy", "dummy")
-            .or_else(|_| self.bridge(name, [2, 0x42, 0, 0, 0, 3], None))
+        self.made(messages, name, "dummy", "dummy").or_else(|_| self.pair_of_own(name))
+    }
+
+    fn pair_of_own(&self, name: &str) -> Result<Link> {
+        // As long as the name itself, which is as long as a name can be.
+        let other = format!("do-{}", name.get(3..).unwrap_or(name));
+        let mut messages = Messages::new();
+        messages
+            .message(NEWLINK, ACK | CREATE | EXCL, &link_header(0, IFF_UP, AF_UNSPEC))
+            .text(IFLA_IFNAME, name)
+            .nest(IFLA_LINKINFO, |info| {
+                info.put(IFLA_INFO_KIND, b"veth").nest(IFLA_INFO_DATA, |data| {
+                    data.nest(VETH_INFO_PEER, |peer| {
+                        peer.raw(&link_header(0, 0, AF_UNSPEC)).text(IFLA_IFNAME, &other);
+                    });
+                });
+            });
+        let link = self.made(messages, name, "veth", "veth")?;
+        if let Some(other) = self.find(&other)? {
+            self.up(other.index)?;
+        }
+        Ok(link)
     }
 
     fn made(&self, messages: Messages, name: &str, kind: &str, module: &str) -> Result<Link> {

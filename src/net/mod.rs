@@ -22,6 +22,7 @@ mod nftables;
 mod plugin;
 mod ports;
 mod reap;
+pub mod resolver;
 mod ruleset;
 mod sublink;
 mod sysctl;

@@ -108,7 +108,7 @@ fn links_and_rules(engine: &TestEngine) -> Vec<String> {
             let elements = table["elem"].as_array().into_iter().flatten();
             let made = elements.filter(|element| element.to_string().contains("\"br-"));
             things.extend(made.map(|element| format!("nft {kind} {} element {element}", table["name"])));
-            if ["bridges", "pairs", "isolated", "guarded", "subnets", "masqueraded"]
+            if ["bridges", "pairs", "isolated", "internal", "guarded", "subnets", "masqueraded"]
                 .iter()
                 .any(|set| table["name"] == *set)
             {
@@ -149,6 +149,13 @@ fn files(engine: &TestEngine) -> Vec<String> {
                     "netns" => {
                         things.extend(entries(&inner).iter().map(|file| seen("network namespace", file)))
                     }
+                    // The resolver's lock and socket stay for the next one.
+                    "names" => things.extend(
+                        entries(&inner)
+                            .iter()
+                            .filter(|file| !name(file).starts_with('.'))
+                            .map(|file| seen("names", file)),
+                    ),
                     _ => things.extend(of_namespace(&inner)),
                 }
             }

@@ -27,6 +27,7 @@ mod hostile;
 mod image;
 mod images;
 mod leaks;
+mod names;
 mod network;
 mod nodes;
 mod pod;

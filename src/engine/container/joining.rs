@@ -13,7 +13,7 @@ use super::model::{
     Container, Origin, RECORD_EXTENSION, Record, STATE_EXTENSION, record_extension, state_extension,
 };
 use super::start::{exposed_by_image, write_duty};
-use super::{files, links, network, recover};
+use super::{files, links, network, recover, resolver};
 use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::net::{Connect, Connection, Networks, namespace_path};
@@ -331,6 +331,12 @@ async fn refresh(engine: &Engine, container: &Container, connection: &Connection
     }
     links::look_again(engine, container).await?;
     files::write(engine, &container.id, record, Some(connection))?;
+    files::follow_resolver(engine, &container.id, record)?;
+    if resolver::is_wanted(&record.request) {
+        resolver::attend(engine, container, record, connection).await?;
+    } else {
+        engine.networks.remove_member(&connection.owner)?;
+    }
     // That others do not learn it is no failure of this one.
     let _ = links::tell(engine, container).await;
     Ok(())

@@ -92,7 +92,7 @@ fn a_network_of_ours_is_used_by_cnis_plugins() {
     // Neither ours nor the printer's.
     assert_eq!(result["ips"][0]["address"], "10.9.0.4/29", "{result}");
     assert!(result["ips"][1]["address"].as_str().unwrap().starts_with("fd"), "{result}");
-    engine.sh(&format!("ip netns exec probe ping -c1 -W2 {web} >/dev/null"));
+    engine.sh(&format!("ip netns exec probe busybox ping -c1 -W2 {web} >/dev/null"));
     assert!(reaches(&engine, "web", "10.9.0.4"));
     // Theirs is theirs: the network is in use, and we give out another one.
     let next = engine.wharfie([

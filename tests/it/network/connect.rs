@@ -53,7 +53,7 @@ fn a_running_container_joins_and_leaves() {
     engine.wharfie(["restart", "-t", "1", "web"]).ok();
     assert_eq!(address(&engine, "web", "eth1"), "10.9.0.7/24");
     assert_eq!(engine.wharfie(["network", "disconnect", "shop", "web"]).ok(), "");
-    assert_eq!(inside(&engine, "web", "ls /sys/class/net | tr '\\n' ' '"), "eth0 lo");
+    assert_eq!(inside(&engine, "web", "ls /sys/class/net | tr '\\n' ' '"), "eth0 lo ");
     assert!(!inside(&engine, "web", "cat /etc/hosts").contains("10.9.0.7"));
     assert_eq!(taken(&engine, "shop").len(), 1, "db's alone");
     let again = engine.wharfie(["network", "disconnect", "shop", "web"]);
@@ -171,7 +171,7 @@ fn a_stopped_container_is_connected_at_its_start() {
     );
     assert_eq!(engine.wharfie(["ps", "-a", "--format", "{{.Networks}}"]).ok(), "shop");
     engine.wharfie(["start", "web"]).ok();
-    assert_eq!(inside(&engine, "web", "ls /sys/class/net | tr '\\n' ' '"), "lo shop0");
+    assert_eq!(inside(&engine, "web", "ls /sys/class/net | tr '\\n' ' '"), "lo shop0 ");
     let addresses = inside(&engine, "web", "ip -o addr show shop0 | awk '{print $4}'");
     for one in ["10.9.0.7/24", "169.254.8.8/16", "fd09::7/64"] {
         assert!(addresses.lines().any(|line| line == one), "{one}: {addresses}");
@@ -244,7 +244,7 @@ fn what_cannot_be_connected_says_why() {
     }
     // Nothing is left of what failed.
     assert_eq!(taken(&engine, "shop"), ["10.9.0.5"]);
-    assert_eq!(inside(&engine, "plain", "ls /sys/class/net | tr '\\n' ' '"), "eth0 lo");
+    assert_eq!(inside(&engine, "plain", "ls /sys/class/net | tr '\\n' ' '"), "eth0 lo ");
     connect(&["shop", "plain"]).ok();
     for (name, words) in [("open", "host network"), ("guest", "sharing network namespace")] {
         let refused = engine.wharfie(["network", "disconnect", "shop", name]);
@@ -283,7 +283,9 @@ fn the_end_of_a_container_frees_what_it_joined_while_it_ran() {
                 engine.wharfie(["exec", "web", "touch", "/end"]).ok();
                 engine.wharfie(["wait", "web"]).ok();
             }
-            "kill" => drop(engine.wharfie(["kill", "web"]).ok()),
+            "kill" => {
+                engine.wharfie(["kill", "web"]).ok();
+            }
             _ => {}
         }
         engine.wharfie(["rm", "-f", "web"]).ok();

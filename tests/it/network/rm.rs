@@ -48,7 +48,7 @@ fn prune_takes_what_nobody_refers_to() {
     assert_eq!(
         asked.ok(),
         "WARNING! This will remove all custom networks not used by at least one container.\n\
-         Are you sure you want to continue? [y/N]"
+         Are you sure you want to continue? [y/N] "
     );
     assert_eq!(prune(&["--dry-run"]), "Networks that would be deleted:\nidle\nkept");
     assert_eq!(prune(&["-f", "--filter", "until=1h"]), "");
@@ -86,7 +86,7 @@ fn an_address_of_a_dead_container_does_not_hold_a_network() {
     create(&engine, &["--subnet", "10.6.0.0/24"], "shop");
     sleeper(&engine, &["--name", "web", "--network", "shop"]);
     // Everything that could tell of its end is killed with it.
-    engine.sh("pkill -9 -f __monitor || true; pkill -9 containerd-shim || true");
+    engine.sh("pkill -9 -f '[_]_monitor'; pkill -9 -f '[c]ontainerd-shim'");
     engine.sh("until [ -z \"$(wharfie ps -q)\" ]; do sleep 0.02; done");
     assert_eq!(engine.wharfie(["network", "rm", "shop"]).ok(), "shop");
     engine.wharfie(["rm", "-f", "web"]).ok();
