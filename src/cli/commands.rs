@@ -7,8 +7,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
 use super::{
-    Context, container, crictl, ctr, debug, docker_context, doctor, image, namespace, netns, pod, registry,
-    system, unbuilt,
+    Context, container, crictl, ctr, debug, docker_context, doctor, image, namespace, netns, network, pod,
+    registry, system, unbuilt,
 };
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
@@ -58,6 +58,9 @@ pub enum Verb {
     /// Manage containerd's namespaces
     #[command(subcommand, visible_alias = "ns", subcommand_value_name = "COMMAND")]
     Namespace(namespace::Verb),
+    /// Manage networks
+    #[command(subcommand, subcommand_value_name = "COMMAND")]
+    Network(network::Verb),
     /// Manage contexts: names for other machines and sockets
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     Context(docker_context::Verb),
@@ -276,6 +279,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Search(args) => registry::search::run(args, cx).await,
         Verb::Registry(verb) => registry::run(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
+        Verb::Network(verb) => network::run(verb, cx).await,
         Verb::Context(verb) => docker_context::run(verb, cx),
         Verb::Debug(args) => debug::run(*args, cx).await,
         Verb::Netns(args) => netns::run(args, cx).await,

@@ -19,6 +19,7 @@ mod names;
 mod namespace;
 mod namespaces;
 mod netns;
+mod network;
 mod nodes;
 mod pod;
 mod prune;

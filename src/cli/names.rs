@@ -67,6 +67,19 @@ pub(super) fn images() -> ArgValueCompleter {
     ArgValueCompleter::new(|word: &OsStr| ask(word, of_images))
 }
 
+/// Networks by name.
+pub(super) fn network_names() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        ask(word, async |engine| {
+            let found = crate::engine::network::list(engine).await?;
+            Ok(found
+                .into_iter()
+                .map(|one| CompletionCandidate::new(one.name).help(Some(one.driver.into())))
+                .collect())
+        })
+    })
+}
+
 /// What `--network` takes: networks, the modes, and containers whose network is shared.
 pub(super) fn networks() -> ArgValueCompleter {
     ArgValueCompleter::new(|word: &OsStr| {

@@ -16,10 +16,6 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
     (&["plugin"], "docker's plugins need docker's daemon"),
     (&["trust"], "Docker Content Trust is retired by docker itself"),
     (&["checkpoint"], "checkpoints come in a later version"),
-    (
-        &["network"],
-        "managing networks comes in a later version; `run --network NAME` uses every CNI network there is",
-    ),
     (&["volume"], "managing volumes comes in a later version; `run -v NAME:/path` makes them"),
     (&["push", "manifest"], "this registry verb comes in a later version"),
 ];

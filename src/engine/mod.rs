@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod event;
 pub mod image;
 pub mod namespace;
+pub mod network;
 pub mod node;
 pub mod pod;
 pub mod prune;
@@ -57,6 +58,7 @@ impl Engine {
         let paths = Paths::new(&config, containerd.socket());
         let networks = Networks {
             conf_dir: config.cni_conf_dir.clone(),
+            namespace: containerd.namespace().to_owned(),
             data_dir: config.cni_data_dir.clone(),
             plugin_path: config.cni_path.clone(),
             namespaces: paths.network_namespaces(),
@@ -67,6 +69,7 @@ impl Engine {
     /// The same containerd for another of its namespaces.
     pub fn in_namespace(&self, namespace: &str) -> Result<Self> {
         let containerd = self.containerd.with_namespace(namespace)?;
-        Ok(Self { containerd, paths: self.paths.with_namespace(namespace), ..self.clone() })
+        let networks = Networks { namespace: namespace.into(), ..self.networks.clone() };
+        Ok(Self { containerd, networks, paths: self.paths.with_namespace(namespace), ..self.clone() })
     }
 }

@@ -62,6 +62,11 @@ impl Addresses {
     pub(crate) fn take(&self, network: &Network, claim: Claim, fixed: &[IpAddr]) -> Result<Vec<Given>> {
         make_directory(&self.directory, 0o700)?;
         let _lock = self.lock()?;
+        // Under the lock that its removal holds too: nobody joins what has just been removed.
+        if !network.path.exists() {
+            return Err(Error::not_found(format!("network {} not found", network.name))
+                .hint("it was removed a moment ago; `wharfie network ls` shows the networks"));
+        }
         let mut given = Vec::new();
         let sets = network.subnets.iter().map(|subnet| subnet.set).max().map_or(0, |last| last + 1);
         for set in 0..sets {
@@ -69,7 +74,7 @@ impl Addresses {
             let wanted =
                 fixed.iter().find(|address| ranges.iter().any(|range| range.subnet.contains(*address)));
             let outcome = match wanted {
-                Some(address) => self.take_fixed(&ranges, claim, *address),
+                Some(address) => self.take_fixed(network, &ranges, claim, *address),
                 None => self.take_next(network, &ranges, claim),
             };
             match outcome {
@@ -121,19 +126,45 @@ impl Addresses {
         Ok(freed)
     }
 
-    /// Whether anybody has an address.
-    pub(crate) fn is_used(&self) -> Result<bool> {
-        match std::fs::read_dir(&self.directory) {
-            Ok(mut entries) => Ok(entries.any(|entry| {
-                entry.is_ok_and(|entry| entry.file_name().to_string_lossy().parse::<IpAddr>().is_ok())
-            })),
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(cause) => Err(Error::io("read", &self.directory, cause)),
+    /// Who has which of the network's addresses. Another namespace may have a network of that name.
+    pub(crate) fn users(&self, network: &Network) -> Result<Vec<Taken>> {
+        let entries = match std::fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(cause) => return Err(Error::io("read", &self.directory, cause)),
+        };
+        let mut found = Vec::new();
+        for entry in entries.filter_map(std::result::Result::ok) {
+            let Some(address) = entry.file_name().to_str().and_then(|name| name.parse::<IpAddr>().ok())
+            else {
+                continue;
+            };
+            if network.subnets.iter().any(|subnet| subnet.subnet.contains(&address)) {
+                found.extend(self.read(address)?);
+            }
         }
+        Ok(found)
     }
 
-    /// Removes the register itself, when it is empty but for host-local's own files.
+    /// Keeps everybody from taking an address until it is dropped.
+    ///
+    /// # Errors
+    /// A directory that cannot be made or locked.
+    pub(crate) fn close(&self) -> Result<Lock> {
+        make_directory(&self.directory, 0o700)?;
+        self.lock()
+    }
+
+    /// Removes the register itself, unless addresses of a network of the same name are in it.
     pub(crate) fn delete(&self) -> Result<()> {
+        let used = std::fs::read_dir(&self.directory).is_ok_and(|mut entries| {
+            entries.any(|entry| {
+                entry.is_ok_and(|entry| entry.file_name().to_string_lossy().parse::<IpAddr>().is_ok())
+            })
+        });
+        if used {
+            return Ok(());
+        }
         match std::fs::remove_dir_all(&self.directory) {
             Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
                 Err(Error::io("remove", &self.directory, cause))
@@ -150,12 +181,19 @@ impl Addresses {
         self.directory.join(address.to_string())
     }
 
-    fn take_fixed(&self, ranges: &[&Subnet], claim: Claim, address: IpAddr) -> Result<Given> {
+    fn take_fixed(
+        &self,
+        network: &Network,
+        ranges: &[&Subnet],
+        claim: Claim,
+        address: IpAddr,
+    ) -> Result<Given> {
         let range = ranges
             .iter()
             .find(|range| range.subnet.contains(&address))
             .ok_or_else(|| Error::usage(format!("no configured subnet contains IP address {address}")))?;
-        let reserved = address == range.gateway
+        let reserved = network.settings.reserved.contains(&address)
+            || address == range.gateway
             || address == range.subnet.network()
             || (address.is_ipv4() && address == range.subnet.broadcast());
         // Its own from a start that was killed is its own still.
@@ -283,7 +321,8 @@ mod tests {
     fn network(ranges: serde_json::Value) -> Network {
         let list = json!({"name": "n", "plugins": [{"type": "bridge",
             "ipam": {"type": "host-local", "ranges": ranges}}]});
-        Network::parse(Path::new("/n.conflist"), list.to_string().as_bytes()).unwrap()
+        // Any file that is there: a network without one has been removed.
+        Network::parse(Path::new("/proc/self/exe"), list.to_string().as_bytes()).unwrap()
     }
 
     fn take(addresses: &Addresses, network: &Network, fixed: &[&str]) -> Result<String> {

@@ -24,28 +24,20 @@ pub(crate) struct Bridge<'a> {
 
 impl Driver for Bridge<'_> {
     fn validate(&self, join: &Join) -> Result<()> {
-        if let Some(mac) = &join.mac {
-            parse_mac(mac)?;
-        }
-        for address in [join.ipv4, join.ipv6].into_iter().flatten() {
-            if !self.network.subnets.iter().any(|subnet| subnet.subnet.contains(&address)) {
-                let nets: Vec<String> = self.network.nets().iter().map(IpNet::to_string).collect();
-                return Err(Error::usage(format!("no configured subnet contains IP address {address}"))
-                    .hint(format!("the network {} has {}", self.network.name, nets.join(", "))));
-            }
-        }
-        Ok(())
+        check_fixed(self.network, join)
     }
 
     fn set_up(&self, request: &SetUp) -> Result<Endpoint> {
-        let links = Links::open()?;
-        let bridge = self.bridge(&links, request.firewall)?;
         let fixed: Vec<IpAddr> = [request.join.ipv4, request.join.ipv6].into_iter().flatten().collect();
         let mark = self.networks.mark();
         let claim = Claim { owner: request.owner, interface: request.interface, mark: &mark };
         let addresses = Addresses::new(&self.networks.data_dir, self.network);
+        // Before the bridge is looked for: who has an address keeps the network from being removed.
         let given = addresses.take(self.network, claim, &fixed)?;
-        let made = self.wire(&links, &bridge, request, &given);
+        let made = Links::open().and_then(|links| {
+            let bridge = self.bridge(&links, request.firewall)?;
+            self.wire(&links, &bridge, request, &given)
+        });
         let (host_interface, mac) = match made {
             Ok(made) => made,
             Err(error) => {
@@ -59,9 +51,10 @@ impl Driver for Bridge<'_> {
             interface: request.interface.into(),
             host_interface,
             bridge: self.network.bridge.clone(),
+            driver: self.network.driver.clone(),
             mac: format_mac(mac),
             addresses: given.iter().map(|(net, _)| *net).collect(),
-            gateways: if self.network.settings.is_gateway {
+            gateways: if self.network.settings.is_gateway && !self.network.internal {
                 given.iter().map(|(_, gateway)| *gateway).collect()
             } else {
                 Vec::new()
@@ -73,6 +66,43 @@ impl Driver for Bridge<'_> {
         let addresses = Addresses::new(&self.networks.data_dir, self.network);
         take_down(&addresses, owner, endpoint)
     }
+
+    fn prepare(&self) -> Result<()> {
+        let firewall = Firewall::open()?;
+        let made = Links::open().and_then(|links| self.bridge(&links, &firewall)).map(drop);
+        firewall.close(std::time::Duration::ZERO);
+        made
+    }
+
+    fn dismantle(&self) -> Result<()> {
+        let bridge = &self.network.bridge;
+        let link = if self.network.kept.link_stays {
+            Ok(())
+        } else {
+            Links::open().and_then(|links| links.delete(bridge)).map(drop)
+        };
+        let rules = Firewall::open().and_then(|firewall| {
+            let outcome = firewall.remove_zone(bridge);
+            firewall.close_after_removal();
+            outcome
+        });
+        collect([link, rules])
+    }
+}
+
+/// Refuses what no network of address ranges can give: a malformed hardware address, a foreign address.
+pub(crate) fn check_fixed(network: &Network, join: &Join) -> Result<()> {
+    if let Some(mac) = &join.mac {
+        parse_mac(mac)?;
+    }
+    for address in [join.ipv4, join.ipv6].into_iter().flatten() {
+        if !network.subnets.iter().any(|subnet| subnet.subnet.contains(&address)) {
+            let nets: Vec<String> = network.nets().iter().map(IpNet::to_string).collect();
+            return Err(Error::usage(format!("no configured subnet contains IP address {address}"))
+                .hint(format!("the network {} has {}", network.name, nets.join(", "))));
+        }
+    }
+    Ok(())
 }
 
 /// Silences the link before its address is free to be another's; it goes with the namespace.
@@ -99,11 +129,12 @@ impl Bridge<'_> {
             }
         };
         if network.settings.is_gateway {
-            let gateways: Vec<IpNet> = network
+            let mut gateways: Vec<IpNet> = network
                 .subnets
                 .iter()
                 .filter_map(|subnet| IpNet::new(subnet.gateway, subnet.subnet.prefix_len()).ok())
                 .collect();
+            gateways.dedup();
             links.configure(bridge.index, &gateways, &[])?;
             sysctl::route_ipv6(network.nets().iter().any(|net| net.addr().is_ipv6()))?;
         }
@@ -132,13 +163,14 @@ impl Bridge<'_> {
         };
         let host = self.pair(links, bridge, request, mac)?;
         let configured = (|| {
-            if self.network.settings.hairpin
+            let settings = &self.network.settings;
+            if (settings.hairpin || settings.port_isolation)
                 && let Some(link) = links.find(&host)?
             {
-                links.hairpin(link.index)?;
+                links.port(link.index, settings.hairpin, settings.port_isolation)?;
             }
             let addresses: Vec<IpNet> = given.iter().map(|(net, _)| *net).collect();
-            let routes = self.routes(request.first, given);
+            let routes = routes(self.network, request.first, given);
             let inner = namespace::inside(request.namespace, Links::open)?;
             let link = inner.find(request.interface)?;
             let link =
@@ -178,30 +210,29 @@ impl Bridge<'_> {
         }
         Err(failed(&format!("create the veth pair for {}", request.interface), last))
     }
+}
 
-    /// The conflist's routes, by the subnet's gateway where it names none; default routes on the first
-    /// network only, and for every family that it has.
-    fn routes(&self, first: bool, given: &[Given]) -> Vec<(IpNet, Option<IpAddr>)> {
-        let mut routes = Vec::new();
-        let is_default = |destination: &IpNet| destination.prefix_len() == 0;
-        let wants_default =
-            self.network.settings.routes.iter().any(|(destination, _)| is_default(destination));
-        for (net, gateway) in given {
-            let family = net.addr().is_ipv4();
-            let mine = self.network.settings.routes.iter().filter(|(to, _)| to.addr().is_ipv4() == family);
-            for (destination, by) in mine.filter(|(destination, _)| first || !is_default(destination)) {
-                routes.push((*destination, Some(by.unwrap_or(*gateway))));
-            }
-            if first
-                && wants_default
-                && !family
-                && !routes.iter().any(|(to, _)| is_default(to) && !to.addr().is_ipv4())
-            {
-                routes.push((super::DEFAULT_V6, Some(*gateway)));
-            }
+/// The conflist's routes, by the subnet's gateway where it names none; default routes only where they are asked
+/// for (`with_default`), and then for every family that the network has.
+pub(crate) fn routes(network: &Network, with_default: bool, given: &[Given]) -> Vec<(IpNet, Option<IpAddr>)> {
+    let mut routes = Vec::new();
+    let is_default = |destination: &IpNet| destination.prefix_len() == 0;
+    let wants_default = network.settings.routes.iter().any(|(destination, _)| is_default(destination));
+    for (net, gateway) in given {
+        let family = net.addr().is_ipv4();
+        let mine = network.settings.routes.iter().filter(|(to, _)| to.addr().is_ipv4() == family);
+        for (destination, by) in mine.filter(|(destination, _)| with_default || !is_default(destination)) {
+            routes.push((*destination, Some(by.unwrap_or(*gateway))));
         }
-        routes
+        if with_default
+            && wants_default
+            && !family
+            && !routes.iter().any(|(to, _)| is_default(to) && !to.addr().is_ipv4())
+        {
+            routes.push((super::DEFAULT_V6, Some(*gateway)));
+        }
     }
+    routes
 }
 
 /// The names that the host's end may have: the same for the same owner and interface, so that it can be found

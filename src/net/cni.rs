@@ -6,9 +6,12 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+
+use super::sublink::Sublink;
 
 use crate::store::read_bounded;
 use crate::{Error, Result};
@@ -32,16 +35,43 @@ pub struct Network {
     pub subnets: Vec<Subnet>,
     /// The bridge's name, where there is one.
     pub bridge: String,
-    /// docker's names of driver options for what the conflist sets.
+    /// docker's names of driver options: those given, else what the conflist sets.
     pub options: BTreeMap<String, String>,
     /// Nothing leads out of it.
     pub internal: bool,
+    /// Made by nerdctl or by us: the file has an id of nerdctl's form.
+    pub managed: bool,
+    /// What has no place in CNI's form.
+    pub kept: Kept,
     /// The conflist as it was read.
     pub raw: Value,
     /// The file.
     pub path: PathBuf,
     #[serde(skip)]
     pub(crate) settings: Settings,
+}
+
+/// What we keep of a network beside what CNI's form has room for: `wharfie` in its conflist, which others
+/// read past.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Kept {
+    /// When it was made.
+    pub created: Option<Timestamp>,
+    /// `-o`, as given.
+    pub options: Option<BTreeMap<String, String>>,
+    /// `--ipam-opt`, as given.
+    pub ipam_options: BTreeMap<String, String>,
+    /// `--internal`.
+    pub internal: bool,
+    /// `--attachable`.
+    pub attachable: bool,
+    /// `--aux-address`: addresses that other machines have.
+    pub auxiliary: BTreeMap<String, IpAddr>,
+    /// `--ip-range`.
+    pub ip_ranges: Vec<IpNet>,
+    /// Its bridge or its parent link was there before it, and stays when it goes.
+    pub link_stays: bool,
 }
 
 /// One range of addresses that containers get.
@@ -70,6 +100,14 @@ pub(crate) struct Settings {
     /// host-local's own directory for this network.
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) routes: Vec<(IpNet, Option<IpAddr>)>,
+    /// Containers do not reach one another (`enable_icc=false`).
+    pub(crate) port_isolation: bool,
+    /// The host's address for ports that are published without one.
+    pub(crate) host_binding: Option<IpAddr>,
+    /// Addresses that no container gets.
+    pub(crate) reserved: Vec<IpAddr>,
+    /// A macvlan's or ipvlan's parent and mode.
+    pub(crate) sublink: Option<Sublink>,
     /// Every plugin of the list is one that is built in.
     pub(crate) native: bool,
 }
@@ -81,6 +119,8 @@ struct Conflist {
     #[serde(rename = "nerdctlID")]
     nerdctl_id: Option<String>,
     nerdctl_labels: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    wharfie: Value,
     plugins: Vec<Plugin>,
 }
 
@@ -98,6 +138,9 @@ struct Plugin {
     mtu: Option<u32>,
     vlan: Option<u32>,
     ingress_policy: Option<String>,
+    port_isolation: bool,
+    master: String,
+    mode: String,
     ipam: Option<Ipam>,
     sysctl: Option<Value>,
     mac: Option<Value>,
@@ -154,7 +197,9 @@ impl Network {
         }
         let Some(first) = list.plugins.first() else { return Err(wrong(&"no plugins")) };
         let subnets = subnets(first.ipam.as_ref()).map_err(|cause| wrong(&cause))?;
-        let settings = settings(&list.plugins, first);
+        // Somebody's own field of that name is not ours.
+        let kept: Kept = serde_json::from_value(list.wharfie).unwrap_or_default();
+        let settings = settings(&list.plugins, first, &kept);
         let bridge = match first.kind.as_str() {
             "bridge" => first.bridge.clone().unwrap_or_else(|| "cni0".into()),
             _ => String::new(),
@@ -164,12 +209,14 @@ impl Network {
         }
         let managed = list.nerdctl_id.is_some();
         Ok(Self {
-            internal: managed && !bridge.is_empty() && !leads_out(&settings),
             id: list.nerdctl_id.unwrap_or_else(|| id_of(&list.name)),
             labels: list.nerdctl_labels.unwrap_or_default(),
             driver: first.kind.clone(),
             subnets,
-            options: options(&bridge, &settings),
+            options: kept.options.clone().unwrap_or_else(|| options(&bridge, &settings)),
+            internal: kept.internal || (managed && !bridge.is_empty() && !leads_out(&settings)),
+            managed,
+            kept,
             bridge,
             name: list.name,
             raw,
@@ -178,9 +225,20 @@ impl Network {
         })
     }
 
-    /// The zone's subnets as they are in rules and routes.
-    pub(crate) fn nets(&self) -> Vec<IpNet> {
-        self.subnets.iter().map(|subnet| subnet.subnet.trunc()).collect()
+    /// The zone's subnets as they are in rules and routes, each once.
+    pub fn nets(&self) -> Vec<IpNet> {
+        let mut nets: Vec<IpNet> = Vec::new();
+        for net in self.subnets.iter().map(|subnet| subnet.subnet.trunc()) {
+            if !nets.contains(&net) {
+                nets.push(net);
+            }
+        }
+        nets
+    }
+
+    /// Whether it has addresses of that family.
+    pub fn has_family(&self, v4: bool) -> bool {
+        self.subnets.iter().any(|subnet| subnet.subnet.addr().is_ipv4() == v4)
     }
 
     /// Whether a plugin of the list maps ports by itself.
@@ -239,52 +297,15 @@ pub(crate) fn read(path: &Path) -> Result<Network> {
     Network::parse(path, &read_bounded(path, FILE_LIMIT)?)
 }
 
-/// Where nerdctl keeps the network of that name.
-pub(crate) fn path_of(directory: &Path, name: &str) -> PathBuf {
-    directory.join(format!("nerdctl-{name}.conflist"))
-}
-
-/// The default network as nerdctl writes it, on `subnet`. `data_dir` only where it is not host-local's own.
-pub(crate) fn default_network(name: &str, bridge: &str, subnet: IpNet, data_dir: Option<&Path>) -> Value {
-    let gateway = subnet.hosts().next().unwrap_or_else(|| subnet.addr());
-    let mut ipam = json!({
-        "ranges": [[{ "gateway": gateway, "subnet": subnet }]],
-        "routes": [{ "dst": "0.0.0.0/0" }],
-        "type": "host-local",
-    });
-    if let (Some(data_dir), Some(ipam)) = (data_dir, ipam.as_object_mut()) {
-        ipam.insert("dataDir".into(), json!(data_dir));
-    }
-    json!({
-        "cniVersion": "1.0.0",
-        "name": name,
-        "nerdctlID": id_of(name),
-        "nerdctlLabels": { "nerdctl/default-network": "true" },
-        "plugins": [
-            {
-                "type": "bridge",
-                "bridge": bridge,
-                "isGateway": true,
-                "ipMasq": true,
-                "hairpinMode": true,
-                "ipam": ipam,
-            },
-            { "type": "portmap", "capabilities": { "portMappings": true } },
-            { "type": "firewall", "ingressPolicy": "same-bridge" },
-            { "type": "tuning" },
-        ],
-    })
-}
-
 /// A name that can be a directory's and a file's.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 200
         && !name.starts_with('.')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
-fn is_link_name(name: &str) -> bool {
+pub(crate) fn is_link_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= super::link::NAME_LIMIT
         && name != "."
@@ -338,7 +359,7 @@ pub(crate) fn offset(address: IpAddr, by: i32) -> IpAddr {
     }
 }
 
-fn settings(plugins: &[Plugin], first: &Plugin) -> Settings {
+fn settings(plugins: &[Plugin], first: &Plugin, kept: &Kept) -> Settings {
     let ipam = first.ipam.as_ref();
     let mut routes: Vec<(IpNet, Option<IpAddr>)> =
         ipam.map(|ipam| ipam.routes.iter().map(|route| (route.dst, route.gw)).collect()).unwrap_or_default();
@@ -353,16 +374,23 @@ fn settings(plugins: &[Plugin], first: &Plugin) -> Settings {
         mtu: first.mtu.filter(|mtu| *mtu > 0),
         data_dir: ipam.and_then(|ipam| ipam.data_dir.clone()).filter(|path| path.is_absolute()),
         routes,
+        port_isolation: first.port_isolation,
+        host_binding: kept
+            .options
+            .as_ref()
+            .and_then(|options| options.get("com.docker.network.bridge.host_binding_ipv4"))
+            .and_then(|address| address.parse().ok()),
+        reserved: kept.auxiliary.values().copied().collect(),
+        sublink: Sublink::parse(&first.kind, &first.master, &first.mode),
         native: is_native(plugins),
     }
 }
 
 fn is_native(plugins: &[Plugin]) -> bool {
     let Some((first, rest)) = plugins.split_first() else { return false };
-    let bridge = first.kind == "bridge"
-        && first.vlan.is_none_or(|vlan| vlan == 0)
-        && !first.promisc_mode
-        && first.ipam.as_ref().is_some_and(|ipam| ipam.kind == "host-local");
+    let bridge = first.kind == "bridge" && first.vlan.is_none_or(|vlan| vlan == 0) && !first.promisc_mode;
+    let known = bridge || Sublink::parse(&first.kind, &first.master, &first.mode).is_some();
+    let addressed = first.ipam.as_ref().is_some_and(|ipam| ipam.kind == "host-local");
     let plain = |plugin: &Plugin| {
         TYPES_WITHOUT_A_BINARY.contains(&plugin.kind.as_str())
             && plugin.sysctl.is_none()
@@ -371,9 +399,10 @@ fn is_native(plugins: &[Plugin]) -> bool {
             && plugin.allmulti.is_none()
             && (plugin.kind != "tuning" || plugin.mtu.is_none())
     };
-    bridge && rest.iter().all(plain)
+    known && addressed && rest.iter().all(plain)
 }
 
+/// Whether a route leads further than the network itself.
 fn leads_out(settings: &Settings) -> bool {
     settings.masquerade || settings.routes.iter().any(|(destination, _)| destination.prefix_len() == 0)
 }
@@ -393,6 +422,7 @@ fn options(bridge: &str, settings: &Settings) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::conflist::default_network;
     use super::*;
 
     fn parse(value: &Value) -> Result<Network> {
@@ -403,6 +433,7 @@ mod tests {
     fn the_default_network_is_nerdctls() {
         let value = default_network("bridge", "nerdctl0", "10.4.0.0/24".parse().unwrap(), None);
         let network = parse(&value).unwrap();
+        assert!(network.managed && !network.internal && network.kept == Kept::default());
         assert_eq!(network.id, "17f29b073143d8cd97b5bbe492bdeffec1c5fee55cc1fe2112c8b9335f8b6121");
         assert_eq!((network.name.as_str(), network.bridge.as_str()), ("bridge", "nerdctl0"));
         assert_eq!(network.gateway(), Some("10.4.0.1".parse().unwrap()));

@@ -11,7 +11,7 @@ use super::driver::{self, SetUp};
 use super::firewall::Firewall;
 use super::known::DEFAULT;
 use super::{
-    Connect, Connection, Endpoint, Networks, Publish, PublishedPort, collect, namespace, ports, sysctl,
+    Connect, Connection, Endpoint, Join, Networks, Publish, PublishedPort, collect, namespace, ports, sysctl,
 };
 use crate::store::{Lock, make_directory};
 use crate::{Error, Kind, Result};
@@ -34,10 +34,12 @@ impl Networks {
         if networks.is_empty() {
             return Ok(connection);
         }
+        let first = way_out(&networks, &wish.endpoints);
+        let wish = &bound(wish, &networks[first]);
         let inside = namespace::open(namespace)?;
         let firewall = Firewall::open()?;
         let outcome = self
-            .check_ports(wish, &networks, &firewall)
+            .check_ports(wish, &networks[first], &firewall)
             .and_then(|ports| self.set_up(wish, &networks, (&inside, &firewall, &ports), &mut connection));
         firewall.close(Duration::ZERO);
         match outcome {
@@ -59,25 +61,28 @@ impl Networks {
         connection: &mut Connection,
     ) -> Result<()> {
         let interfaces = super::endpoint::interfaces(&wish.endpoints)?;
+        let first = way_out(networks, &wish.endpoints);
         for (number, (network, join)) in networks.iter().zip(&wish.endpoints).enumerate() {
             let request = SetUp {
                 owner: &wish.owner,
                 join,
                 interface: &interfaces[number],
-                first: number == 0,
+                first: number == first,
                 firewall,
                 namespace,
                 namespace_path: &connection.namespace,
-                ports: if number == 0 { mapped } else { &[] },
+                ports: if number == first { mapped } else { &[] },
             };
             let endpoint = driver::of(self, network)
                 .set_up(&request)
                 .map_err(|error| error.context(format!("connect to the network {}", network.name)))?;
+            let place = if number == first { 0 } else { connection.endpoints.len() };
+            connection.endpoints.insert(place, endpoint.clone());
             super::endpoint::finish(namespace, join, &endpoint.interface)?;
-            connection.endpoints.push(endpoint);
         }
         connection.forwarding_switched_on = sysctl::forward_ipv4()?;
-        if let Some(endpoint) = connection.endpoints.first().filter(|_| !wish.ports.is_empty()) {
+        let publishes = !wish.ports.is_empty() && networks[first].publishes();
+        if let Some(endpoint) = connection.endpoints.first().filter(|_| publishes) {
             connection.ports = if mapped.is_empty() {
                 self.publish(wish, endpoint, firewall)?
             } else {
@@ -122,7 +127,7 @@ impl Networks {
         format!("{owner} {}", self.mark())
     }
 
-    fn network(&self, name: &str) -> Result<Network> {
+    pub(super) fn network(&self, name: &str) -> Result<Network> {
         match self.get(name) {
             Err(error) if error.kind == Kind::NotFound && name == DEFAULT => self.ensure_default(),
             other => other,
@@ -134,10 +139,12 @@ impl Networks {
         Lock::file(&self.data_dir.join(".wharfie-ports.lock"))
     }
 
-    /// Refuses ports that are taken before anything is made, by the families of the first network. A plugin
-    /// chain that maps ports by itself is given ports that are chosen here.
-    fn check_ports(&self, wish: &Connect, networks: &[Network], firewall: &Firewall) -> Result<Vec<Publish>> {
-        let Some(first) = networks.first().filter(|_| !wish.ports.is_empty()) else { return Ok(Vec::new()) };
+    /// Refuses ports that are taken before anything is made, by the families of the network that they are
+    /// published on. A plugin chain that maps ports by itself is given ports that are chosen here.
+    fn check_ports(&self, wish: &Connect, first: &Network, firewall: &Firewall) -> Result<Vec<Publish>> {
+        if wish.ports.is_empty() || !first.publishes() {
+            return Ok(Vec::new());
+        }
         let native = first.settings.native;
         if !native && !first.maps_ports() {
             return Err(Error::failed(format!(
@@ -161,7 +168,7 @@ impl Networks {
         Ok(if native { Vec::new() } else { chosen.ports.iter().map(concrete).collect() })
     }
 
-    fn publish(
+    pub(super) fn publish(
         &self,
         wish: &Connect,
         endpoint: &Endpoint,
@@ -182,6 +189,25 @@ impl Networks {
         firewall.publish(&published).map_err(words)?;
         Ok(chosen.ports)
     }
+}
+
+/// The place of the network that has the default route and the ports.
+fn way_out(networks: &[Network], joins: &[Join]) -> usize {
+    let key = |(index, (network, join)): (usize, (&Network, &Join))| {
+        (super::join::order(network.leads_out(), join.priority, &network.name), index)
+    };
+    networks.iter().zip(joins).enumerate().map(key).min().map_or(0, |(_, index)| index)
+}
+
+/// The wish with the network's own address for ports that name none (`host_binding_ipv4`).
+fn bound(wish: &Connect, network: &Network) -> Connect {
+    let mut wish = wish.clone();
+    if let Some(address) = network.settings.host_binding {
+        for port in &mut wish.ports {
+            port.host_ip = port.host_ip.or(Some(address));
+        }
+    }
+    wish
 }
 
 fn as_asked(port: &Publish) -> Option<PublishedPort> {

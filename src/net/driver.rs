@@ -1,5 +1,5 @@
-//! What a network driver does. `bridge` is built in; every other type is a plugin executed by the CNI
-//! specification.
+//! What a network driver does. `bridge`, `macvlan` and `ipvlan` are built in; every other type is a plugin
+//! executed by the CNI specification.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,6 +8,7 @@ use super::bridge::Bridge;
 use super::cni::Network;
 use super::firewall::Firewall;
 use super::plugin::Plugins;
+use super::sublink::Sublinks;
 use super::{Endpoint, Join, Networks, Publish};
 use crate::Result;
 
@@ -17,7 +18,7 @@ pub(crate) struct SetUp<'a> {
     pub(crate) join: &'a Join,
     /// `eth0`, …
     pub(crate) interface: &'a str,
-    /// The first network gets the default route.
+    /// This network gets the default route.
     pub(crate) first: bool,
     /// Opened once for all networks: see [`Firewall::close`].
     pub(crate) firewall: &'a Firewall,
@@ -37,13 +38,23 @@ pub(crate) trait Driver {
 
     /// Takes down, goes on after a failure; what is gone already is no failure.
     fn tear_down(&self, owner: &str, namespace: &Path, endpoint: &Endpoint) -> Result<()>;
+
+    /// Makes what the network itself has on the host; done already, it is no failure.
+    fn prepare(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes down what [`Driver::prepare`] made, when nobody is in the network any more.
+    fn dismantle(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The driver of a network.
 pub(crate) fn of<'a>(networks: &'a Networks, network: &'a Network) -> Box<dyn Driver + 'a> {
-    if network.settings.native {
-        Box::new(Bridge { networks, network })
-    } else {
-        Box::new(Plugins { networks, network })
+    match &network.settings.sublink {
+        _ if !network.settings.native => Box::new(Plugins { networks, network }),
+        Some(sublink) => Box::new(Sublinks { networks, network, sublink }),
+        None => Box::new(Bridge { networks, network }),
     }
 }

@@ -1,14 +1,14 @@
 //! Which networks there are, and the default one.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ipnet::{IpNet, Ipv4Net};
 use sha2::{Digest, Sha256};
 
 use super::cni::{self, Network};
 use super::link::Links;
-use super::{Networks, address::Addresses, collect, firewall::Firewall};
+use super::{Networks, address::Addresses, collect, conflist, driver};
 use crate::store::{Lock, make_directory, write_atomic};
 use crate::{Error, Result};
 
@@ -19,13 +19,13 @@ const DEFAULT_BRIDGE: &str = "nerdctl0";
 const STANDARD_DATA_DIR: &str = "/var/lib/cni/networks";
 
 impl Networks {
-    /// Every network that the configuration directory tells of, by name. Files that cannot be read are left
-    /// out: [`Networks::get`] says what is wrong with one.
+    /// Every network that the configuration directory tells of, and its part for this namespace, by name. Files
+    /// that cannot be read are left out: [`Networks::get`] says what is wrong with one.
     ///
     /// # Errors
     /// A directory that cannot be read.
     pub fn list(&self) -> Result<Vec<Network>> {
-        Ok(cni::read_all(&self.conf_dir)?.0)
+        Ok(self.read_all()?.0)
     }
 
     /// The network of that name, or whose id begins so.
@@ -33,17 +33,20 @@ impl Networks {
     /// # Errors
     /// [`crate::Kind::NotFound`] in docker's words; a broken file that could have been it.
     pub fn get(&self, name: &str) -> Result<Network> {
-        // The usual file first: a directory full of networks costs nothing then.
+        // The usual files first: a directory full of networks costs nothing then.
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-        if plain
-            && !name.is_empty()
-            && let Ok(network) = cni::read(&cni::path_of(&self.conf_dir, name))
-            && network.name == name
-        {
-            return Ok(network);
+        if plain && !name.is_empty() {
+            let own = path_of(&self.conf_dir, &self.namespace, name);
+            for path in [path_of(&self.conf_dir, "", name), own] {
+                if let Ok(network) = cni::read(&path)
+                    && network.name == name
+                {
+                    return Ok(network);
+                }
+            }
         }
-        let (networks, broken) = cni::read_all(&self.conf_dir)?;
-        let by_id = |network: &&Network| name.len() >= 8 && network.id.starts_with(name);
+        let (networks, broken) = self.read_all()?;
+        let by_id = |network: &&Network| name.len() >= 4 && network.id.starts_with(name);
         let found =
             networks.iter().find(|network| network.name == name).or_else(|| networks.iter().find(by_id));
         match found {
@@ -57,6 +60,30 @@ impl Networks {
                 Err(error)
             }
         }
+    }
+
+    /// The networks of all namespaces, by path: what must not overlap.
+    pub(crate) fn everywhere(&self) -> Result<Vec<Network>> {
+        let mut found = cni::read_all(&self.conf_dir)?.0;
+        for entry in std::fs::read_dir(&self.conf_dir).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                found.extend(cni::read_all(&entry.path())?.0);
+            }
+        }
+        Ok(found)
+    }
+
+    fn read_all(&self) -> Result<(Vec<Network>, Vec<Error>)> {
+        let (mut networks, mut broken) = cni::read_all(&self.conf_dir)?;
+        if !self.namespace.is_empty() {
+            let (own, also_broken) = cni::read_all(&self.conf_dir.join(&self.namespace))?;
+            broken.extend(also_broken);
+            networks.extend(own);
+            // The first of a name counts, as in `get`.
+            networks.sort_by(|one, other| one.name.cmp(&other.name));
+            networks.dedup_by(|later, first| later.name == first.name);
+        }
+        Ok((networks, broken))
     }
 
     /// The default network, made when there is none of its name. Its subnet is 10.4.0.0/24, or one near it when
@@ -77,12 +104,12 @@ impl Networks {
             Err(error) if error.kind == crate::Kind::NotFound => {}
             other => return other,
         }
-        let path = cni::path_of(&self.conf_dir, DEFAULT);
+        let path = path_of(&self.conf_dir, "", DEFAULT);
         if path.exists() {
             // Broken, or of another name: not ours to overwrite.
             return cni::read(&path);
         }
-        let private = (self.data_dir != Path::new(STANDARD_DATA_DIR)).then(|| self.digest());
+        let private = self.private_data_dir().map(|_| self.digest());
         let bridge = match &private {
             None => DEFAULT_BRIDGE.to_owned(),
             Some(digest) => {
@@ -91,56 +118,71 @@ impl Networks {
         };
         let start = private.map_or(0, |digest| 1 + digest.last().copied().unwrap_or_default() % 255);
         let subnet = self.free_subnet(&bridge, start)?;
-        let data_dir = private.map(|_| self.data_dir.as_path());
-        let list = cni::default_network(DEFAULT, &bridge, subnet, data_dir);
+        let list = conflist::default_network(DEFAULT, &bridge, subnet, self.private_data_dir());
         let text = serde_json::to_string_pretty(&list)
             .map_err(|cause| Error::failed(format!("write {}: {cause}", path.display())))?;
         write_atomic(&path, text.as_bytes(), 0o644)?;
         cni::read(&path)
     }
 
-    /// Removes a network that no container is in: its bridge, rules, register and file.
+    /// The owners of addresses on the network: its users, also those that no containerd knows any more.
     ///
     /// # Errors
-    /// docker's words for an unknown network and one in use; all failing steps in one.
-    pub fn remove(&self, name: &str) -> Result<()> {
-        let network = self.get(name)?;
+    /// A register that cannot be read.
+    pub fn owners(&self, network: &Network) -> Result<Vec<String>> {
+        let taken = Addresses::new(&self.data_dir, network).users(network)?;
+        let mut owners: Vec<String> = taken.into_iter().map(|taken| taken.owner).collect();
+        owners.sort_unstable();
+        owners.dedup();
+        Ok(owners)
+    }
+
+    /// Removes a network that no container is in: its link, rules, file and register. Killed in between, it is
+    /// still a network, and can be removed again.
+    ///
+    /// # Errors
+    /// docker's words for one in use; all failing steps in one.
+    pub fn remove(&self, network: &Network) -> Result<()> {
         let _lock = Lock::directory(&self.conf_dir)?;
-        let register = Addresses::new(&self.data_dir, &network);
-        if register.is_used()? {
-            return Err(Error::conflict(format!(
-                "error while removing network: network {} has active endpoints",
-                network.name
-            ))
-            .hint("remove or disconnect its containers first"));
+        let register = Addresses::new(&self.data_dir, network);
+        // Nobody joins while it goes.
+        let closed = register.close()?;
+        if !register.users(network)?.is_empty() {
+            return Err(in_use(&network.name));
         }
-        let bridge = if network.settings.native {
-            let link = Links::open().and_then(|links| links.delete(&network.bridge)).map(drop);
-            let rules = Firewall::open().and_then(|firewall| {
-                let outcome = firewall.remove_zone(&network.bridge);
-                firewall.close_after_removal();
-                outcome
-            });
-            collect([link, rules])
-        } else {
-            Ok(())
+        let link = if network.settings.native { driver::of(self, network).dismantle() } else { Ok(()) };
+        let file = match std::fs::remove_file(&network.path) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &network.path, cause))
+            }
+            _ => Ok(()),
         };
-        let file =
-            std::fs::remove_file(&network.path).map_err(|cause| Error::io("remove", &network.path, cause));
-        collect([bridge, register.delete(), file])
+        let directory = self.conf_dir.join(&self.namespace);
+        if !self.namespace.is_empty() && network.path.parent() == Some(&directory) {
+            // The last one of its namespace.
+            let _ = std::fs::remove_dir(&directory);
+        }
+        let removed = collect([link, file, register.delete()]);
+        drop(closed);
+        removed
     }
 
     fn free_subnet(&self, bridge: &str, start: u8) -> Result<IpNet> {
         let links = Links::open()?;
         let own = links.find(bridge)?.map(|link| link.index);
         let mut used = links.used(own)?;
-        for network in self.list()? {
+        for network in self.everywhere()? {
             used.extend(network.nets());
         }
         choose_subnet(start, &used).ok_or_else(|| {
             Error::failed("no free subnet for the default network: 10.4.0.0/16 and 172.16.0.0/12 are in use")
-                .hint(format!("write {} by hand", cni::path_of(&self.conf_dir, DEFAULT).display()))
+                .hint(format!("write {} by hand", path_of(&self.conf_dir, "", DEFAULT).display()))
         })
+    }
+
+    /// The directory of address files where it is not host-local's own.
+    pub(crate) fn private_data_dir(&self) -> Option<&Path> {
+        Some(self.data_dir.as_path()).filter(|directory| *directory != Path::new(STANDARD_DATA_DIR))
     }
 
     /// What marks addresses and rules as ours: one per directory of namespaces, so one per containerd.
@@ -155,7 +197,7 @@ impl Networks {
     /// Every directory of address files that this machine's networks use, also of networks that are gone.
     pub(crate) fn registers(&self) -> Result<Vec<Addresses>> {
         let mut directories: Vec<std::path::PathBuf> = vec![self.data_dir.clone()];
-        directories.extend(self.list()?.into_iter().filter_map(|network| network.settings.data_dir));
+        directories.extend(self.everywhere()?.into_iter().filter_map(|network| network.settings.data_dir));
         directories.sort();
         directories.dedup();
         let mut found = Vec::new();
@@ -184,7 +226,20 @@ fn choose_subnet(start: u8, used: &[IpNet]) -> Option<IpNet> {
         .find(|subnet| !used.iter().any(|other| overlap(subnet, other)))
 }
 
-fn overlap(one: &IpNet, other: &IpNet) -> bool {
+/// docker's words for a network that somebody is in.
+pub(crate) fn in_use(name: &str) -> Error {
+    Error::conflict(format!("error while removing network: network {name} has active endpoints"))
+        .hint("remove or disconnect its containers first")
+}
+
+/// Where nerdctl keeps the network of that name: the default one for all namespaces, others for their own.
+pub(crate) fn path_of(directory: &Path, namespace: &str, name: &str) -> PathBuf {
+    let directory = if name == DEFAULT { directory.to_path_buf() } else { directory.join(namespace) };
+    directory.join(format!("nerdctl-{name}.conflist"))
+}
+
+/// Whether two subnets share addresses; a default route is none.
+pub(crate) fn overlap(one: &IpNet, other: &IpNet) -> bool {
     other.prefix_len() > 0 && (one.contains(&other.network()) || other.contains(&one.network()))
 }
 

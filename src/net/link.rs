@@ -7,11 +7,11 @@ use ipnet::IpNet;
 use rustix::io::Errno;
 
 use super::netlink::{
-    ACK, CREATE, DUMP, EXCL, Messages, Refused, Socket, as_text, attribute, attributes, u32_at,
+    ACK, CREATE, DUMP, EXCL, Messages, REPLACE, Refused, Socket, as_text, attribute, attributes, u32_at,
 };
 use crate::{Error, Result};
 
-const NEWLINK: u16 = 16;
+pub(super) const NEWLINK: u16 = 16;
 const DELLINK: u16 = 17;
 const GETLINK: u16 = 18;
 const SETLINK: u16 = 19;
@@ -20,20 +20,21 @@ const GETADDR: u16 = 22;
 const NEWROUTE: u16 = 24;
 const GETROUTE: u16 = 26;
 
-const IFF_UP: u32 = 1;
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
+pub(super) const IFF_UP: u32 = 1;
+pub(super) const IFLA_ADDRESS: u16 = 1;
+pub(super) const IFLA_IFNAME: u16 = 3;
+pub(super) const IFLA_MTU: u16 = 4;
 const IFLA_MASTER: u16 = 10;
 const IFLA_PROTINFO: u16 = 12;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_NET_NS_FD: u16 = 28;
-const IFLA_INFO_KIND: u16 = 1;
-const IFLA_INFO_DATA: u16 = 2;
-const VETH_INFO_PEER: u16 = 1;
+pub(super) const IFLA_LINKINFO: u16 = 18;
+pub(super) const IFLA_NET_NS_FD: u16 = 28;
+pub(super) const IFLA_INFO_KIND: u16 = 1;
+pub(super) const IFLA_INFO_DATA: u16 = 2;
+pub(super) const VETH_INFO_PEER: u16 = 1;
 const IFLA_BRPORT_STATE: u16 = 1;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_BRPORT_FLUSH: u16 = 26;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_BROADCAST: u16 = 4;
@@ -42,7 +43,7 @@ const IFA_F_NODAD: u32 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
-const AF_UNSPEC: u8 = 0;
+pub(super) const AF_UNSPEC: u8 = 0;
 const AF_INET: u8 = 2;
 const AF_BRIDGE: u8 = 7;
 const AF_INET6: u8 = 10;
@@ -75,7 +76,7 @@ pub(crate) struct Pair<'a> {
 }
 
 /// Route netlink of one network namespace.
-pub(crate) struct Links(Socket);
+pub(crate) struct Links(pub(super) Socket);
 
 impl Links {
     /// Of the calling thread's namespace.
@@ -155,14 +156,17 @@ impl Links {
         self.0.execute(messages).map_err(|refused| refused.errno)
     }
 
-    /// Lets frames leave a bridge by the port they came from, which a rewritten destination needs where
-    /// bridged frames pass the firewall.
-    pub(crate) fn hairpin(&self, index: u32) -> Result<()> {
+    /// Sets up a bridge's port. `hairpin` lets frames leave by the port they came from, which a rewritten
+    /// destination needs where bridged frames pass the firewall; `isolated` ports do not reach one another.
+    pub(crate) fn port(&self, index: u32, hairpin: bool, isolated: bool) -> Result<()> {
         let mut messages = Messages::new();
         messages.message(SETLINK, ACK, &link_header(index, 0, AF_BRIDGE)).nest(IFLA_PROTINFO, |port| {
-            port.put(IFLA_BRPORT_MODE, &[1]);
+            port.put(IFLA_BRPORT_MODE, &[u8::from(hairpin)]);
+            if isolated {
+                port.put(IFLA_BRPORT_ISOLATED, &[1]);
+            }
         });
-        self.run(messages, &[], "set the bridge port's hairpin mode")
+        self.run(messages, &[], "set the modes of the bridge's port")
     }
 
     /// Makes a bridge port carry nothing any more and be forgotten by the bridge, at once: deleting a link waits
@@ -212,13 +216,23 @@ impl Links {
             put_address(&mut messages, index, address);
         }
         for (destination, gateway) in routes {
-            put_route(&mut messages, index, destination, *gateway);
+            put_route(&mut messages, (index, EXCL), destination, *gateway);
         }
         let names: Vec<String> = std::iter::once("bring the link up".to_owned())
             .chain(addresses.iter().map(|address| format!("give the address {address}")))
             .chain(routes.iter().map(|(destination, _)| format!("add the route to {destination}")))
             .collect();
         self.run(messages, &names, "configure the link")
+    }
+
+    /// Sends everything that has no way of its own by this link, whatever way it had.
+    pub(crate) fn lead_out(&self, index: u32, routes: &[(IpNet, Option<IpAddr>)]) -> Result<()> {
+        for (destination, gateway) in routes {
+            let mut messages = Messages::new();
+            put_route(&mut messages, (index, REPLACE), destination, *gateway);
+            self.run(messages, &[], "move the default route")?;
+        }
+        Ok(())
     }
 
     /// Every address of the namespace and every destination in its main routing table but the default, without
@@ -253,7 +267,7 @@ impl Links {
     }
 
     /// Executes; that something exists already is no failure. `names` says what each message does.
-    fn run(&self, messages: Messages, names: &[String], otherwise: &str) -> Result<()> {
+    pub(super) fn run(&self, messages: Messages, names: &[String], otherwise: &str) -> Result<()> {
         match self.0.execute(messages) {
             Ok(()) | Err(Refused { errno: Errno::EXIST, .. }) => Ok(()),
             Err(refused) => {
@@ -280,7 +294,7 @@ fn words(errno: Errno) -> String {
     crate::error::reason(&std::io::Error::from(errno))
 }
 
-fn link_header(index: u32, flags: u32, family: u8) -> [u8; 16] {
+pub(super) fn link_header(index: u32, flags: u32, family: u8) -> [u8; 16] {
     let mut header = [0; 16];
     header[0] = family;
     header[4..8].copy_from_slice(&index.to_ne_bytes());
@@ -306,7 +320,13 @@ fn put_address(messages: &mut Messages, index: u32, address: &IpNet) {
     }
 }
 
-fn put_route(messages: &mut Messages, index: u32, destination: &IpNet, gateway: Option<IpAddr>) {
+/// `how`: whether one that is there is kept ([`EXCL`]) or replaced ([`REPLACE`]).
+fn put_route(
+    messages: &mut Messages,
+    (index, how): (u32, u16),
+    destination: &IpNet,
+    gateway: Option<IpAddr>,
+) {
     let scope = if gateway.is_some() { 0 } else { 253 };
     let mut header = [0; 12];
     header[0] = family(destination);
@@ -315,7 +335,7 @@ fn put_route(messages: &mut Messages, index: u32, destination: &IpNet, gateway: 
     header[5] = RTPROT_BOOT;
     header[6] = scope;
     header[7] = RTN_UNICAST;
-    messages.message(NEWROUTE, ACK | CREATE | EXCL, &header);
+    messages.message(NEWROUTE, ACK | CREATE | how, &header);
     if destination.prefix_len() > 0 {
         messages.put(RTA_DST, &octets(destination.network()));
     }

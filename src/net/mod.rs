@@ -4,11 +4,15 @@
 mod address;
 mod bridge;
 pub mod cni;
+mod conflist;
 mod connect;
 mod conntrack;
+mod create;
+mod derived;
 mod driver;
 mod endpoint;
 mod firewall;
+mod join;
 mod known;
 mod link;
 pub mod names;
@@ -21,6 +25,7 @@ mod reap;
 mod republish;
 pub mod resolver;
 mod ruleset;
+mod sublink;
 mod sysctl;
 #[cfg(test)]
 mod tests;
@@ -31,7 +36,8 @@ use std::path::{Path, PathBuf};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-pub use self::cni::{Network, Subnet};
+pub use self::cni::{Kept, Network, Subnet};
+pub use self::create::{NewNetwork, Pool};
 pub(crate) use self::namespace::inside;
 pub use self::republish::Republish;
 use crate::oci::request::Protocol;
@@ -46,6 +52,9 @@ pub(crate) const DEFAULT_V6: IpNet = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNS
 pub struct Networks {
     /// The directory of conflists (`/etc/cni/net.d`).
     pub conf_dir: PathBuf,
+    /// containerd's namespace: networks of its own lie in a directory of that name below, as nerdctl has it.
+    #[serde(default)]
+    pub namespace: String,
     /// host-local's directory of address files (`/var/lib/cni/networks`).
     pub data_dir: PathBuf,
     /// Plugin binaries for types that are not native.
@@ -62,9 +71,9 @@ pub struct Connect {
     pub owner: String,
     /// What the user calls it, for messages.
     pub name: String,
-    /// The networks, the first one gets eth0 and the default route.
+    /// The networks, the first one gets eth0.
     pub endpoints: Vec<Join>,
-    /// What is published on the first network.
+    /// What is published on the network with the default route.
     pub ports: Vec<Publish>,
 }
 
@@ -85,6 +94,8 @@ pub struct Join {
     pub interface: Option<String>,
     /// `net.ipv4.conf.IFNAME.x=1`: the interface's settings.
     pub sysctls: Vec<String>,
+    /// Which network has the default route: the highest, else the first name.
+    pub priority: i64,
 }
 
 /// One port to publish.
@@ -110,7 +121,7 @@ pub struct Connection {
     pub owner: String,
     /// The namespace's path.
     pub namespace: PathBuf,
-    /// One a network.
+    /// One a network, the one with the default route first.
     pub endpoints: Vec<Endpoint>,
     /// The ports as they came out: every host port chosen.
     pub ports: Vec<PublishedPort>,
@@ -133,6 +144,8 @@ pub struct Endpoint {
     pub host_interface: String,
     /// The bridge's name, where there is one.
     pub bridge: String,
+    /// The network's driver; empty for what an earlier version connected.
+    pub driver: String,
     /// The container's hardware address.
     pub mac: String,
     /// Its addresses with their prefix.
@@ -152,6 +165,19 @@ pub struct PublishedPort {
     pub container_port: u16,
     /// The protocol.
     pub protocol: Protocol,
+}
+
+impl Publish {
+    /// The wish for exactly what came out before.
+    pub(crate) fn again(port: &PublishedPort) -> Self {
+        Self {
+            host_ip: Some(port.host_ip),
+            host_port: Some(port.host_port),
+            host_port_last: None,
+            container_port: port.container_port,
+            protocol: port.protocol,
+        }
+    }
 }
 
 /// The path of an owner's namespace below `namespaces`.

@@ -11,6 +11,7 @@ pub(crate) const ACK: u16 = 4;
 pub(crate) const DUMP: u16 = 0x300;
 pub(crate) const CREATE: u16 = 0x400;
 pub(crate) const EXCL: u16 = 0x200;
+pub(crate) const REPLACE: u16 = 0x100;
 
 const HEADER: usize = 16;
 const ERROR: u16 = 2;

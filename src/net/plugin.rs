@@ -179,6 +179,7 @@ impl Plugins<'_> {
             interface: request.interface.into(),
             host_interface: outer.map(|interface| interface.name.clone()).unwrap_or_default(),
             bridge: String::new(),
+            driver: self.network.driver.clone(),
             mac: inner.map(|interface| interface.mac.clone()).unwrap_or_default(),
             addresses: answer.ips.iter().map(|ip| ip.address).collect(),
             gateways: answer.ips.iter().filter_map(|ip| ip.gateway).collect(),
@@ -350,6 +351,7 @@ mod tests {
         std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
         let networks = Networks {
             conf_dir: root.join("net.d"),
+            namespace: String::new(),
             data_dir: root.join("data"),
             plugin_path: root.into(),
             namespaces: root.join("netns"),

@@ -65,7 +65,7 @@ impl Networks {
 
     /// Silences the links of the addresses that are meant (they go with their namespace), then frees them;
     /// gives their owners.
-    fn free_addresses(&self, meant: impl Fn(&Taken) -> bool) -> Result<Vec<String>> {
+    pub(super) fn free_addresses(&self, meant: impl Fn(&Taken) -> bool) -> Result<Vec<String>> {
         let links = Links::open()?;
         let mut owners = Vec::new();
         let mut errors = Vec::new();

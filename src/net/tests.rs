@@ -42,6 +42,7 @@ fn world(test: impl FnOnce(&World) + Send) {
             std::fs::write("/proc/sys/net/ipv4/ip_forward", "0").unwrap();
             let networks = Networks {
                 conf_dir: root.join("net.d"),
+                namespace: String::new(),
                 data_dir: root.join("data"),
                 plugin_path: root.join("plugins"),
                 namespaces: root.join("netns"),
@@ -396,6 +397,7 @@ fn networks_are_apart_but_ports_are_for_all() {
         // Both networks at once.
         let namespace = world.networks.create_namespace("default-c").unwrap();
         let mut wish = world.wish("default-c", "b", &[]);
+        wish.endpoints[0].priority = 1;
         let mac = Some("02:42:ac:00:00:07".to_owned());
         wish.endpoints.push(Join {
             network: "a".into(),
@@ -407,12 +409,13 @@ fn networks_are_apart_but_ports_are_for_all() {
         assert_eq!(c.endpoints[1].interface, "eth1");
         assert_eq!(c.endpoints[1].mac, "02:42:ac:00:00:07");
         assert_eq!(ask_from(&c.namespace, (ip(&a), 80), LONG_ENOUGH).as_deref(), Some("10.71.0.50"));
-        let used = world.networks.remove("a").unwrap_err();
+        let network = world.networks.get("a").unwrap();
+        let used = world.networks.remove(&network).unwrap_err();
         assert_eq!(used.message, "error while removing network: network a has active endpoints");
         for connection in [&a, &b, &c] {
             world.networks.disconnect(connection).unwrap();
         }
-        world.networks.remove("a").unwrap();
+        world.networks.remove(&network).unwrap();
         assert!(world.networks.get("a").is_err() && Links::open().unwrap().find("br-a").unwrap().is_none());
         assert_eq!(world.published(), 0);
     });

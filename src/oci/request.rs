@@ -236,8 +236,11 @@ pub enum MountKind {
 pub struct NetworkRequest {
     /// Where the network namespace comes from.
     pub mode: NetworkMode,
-    /// The networks to join, the first one first; empty means the default bridge.
+    /// The networks to join, the first one first; empty means the default bridge. [`NetworkRequest::joined`]
+    /// names that too.
     pub endpoints: Vec<EndpointRequest>,
+    /// Taken off its last network: empty means none.
+    pub disconnected: bool,
     /// `-p`, expanded: one entry a container port.
     pub ports: Vec<PortRequest>,
     /// `-P`.
@@ -252,6 +255,26 @@ pub struct NetworkRequest {
     pub dns_options: Vec<String>,
     /// `--add-host`: name and address, or name and `host-gateway`.
     pub extra_hosts: Vec<(String, String)>,
+}
+
+/// docker's name of the network that a container joins when none is named.
+pub const DEFAULT_NETWORK: &str = "bridge";
+
+impl NetworkRequest {
+    /// The networks that it is on, the default one by its name; none where it has no networks of its own.
+    pub fn joined(&self) -> Vec<EndpointRequest> {
+        if self.mode != NetworkMode::Bridge {
+            return Vec::new();
+        }
+        if self.endpoints.is_empty() && !self.disconnected {
+            return vec![EndpointRequest { network: DEFAULT_NETWORK.into(), ..EndpointRequest::default() }];
+        }
+        let mut joined = self.endpoints.clone();
+        for endpoint in joined.iter_mut().filter(|endpoint| endpoint.network == "default") {
+            endpoint.network = DEFAULT_NETWORK.into();
+        }
+        joined
+    }
 }
 
 /// Where the network namespace comes from.

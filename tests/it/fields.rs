@@ -73,7 +73,7 @@ fn every_field_has_dockers_name_and_type() {
 }
 
 /// What of `object`'s table is missing in `value`, or of another type.
-fn compare(object: &str, value: &Value) -> Vec<String> {
+pub(crate) fn compare(object: &str, value: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut seen = 0;
     for row in FIELDS.lines() {

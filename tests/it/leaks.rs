@@ -89,16 +89,25 @@ async fn in_namespace(channel: &Channel, namespace: &str) -> Result<Vec<String>,
 }
 
 fn links_and_rules(engine: &TestEngine) -> Vec<String> {
-    let told = engine.sh("ip -j link show type veth; echo; nft -j list ruleset");
+    let told = engine.sh("ip -j -d link show; echo; nft -j list ruleset");
     let mut documents = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut things = Vec::new();
     for link in documents.next().iter().filter_map(Value::as_array).flatten() {
-        things.push(format!("link {}", link["ifname"].as_str().unwrap_or("?")));
+        let name = link["ifname"].as_str().unwrap_or("?");
+        let kind = link["linkinfo"]["info_kind"].as_str().unwrap_or("");
+        // The default network's bridge stays; so do those that a test made by hand.
+        let of_network = name.starts_with("br-") || name.starts_with("dm-");
+        if of_network || ["veth", "macvlan", "ipvlan", "vlan", "dummy"].contains(&kind) {
+            things.push(format!("link {name}"));
+        }
     }
     for object in documents.next().iter().filter_map(|all| all["nftables"].as_array()).flatten() {
         for kind in ["set", "map"] {
             let table = &object[kind];
-            // Networks stay when their containers go.
+            // The default network stays when its containers go; others are removed by name.
+            let elements = table["elem"].as_array().into_iter().flatten();
+            let made = elements.filter(|element| element.to_string().contains("\"br-"));
+            things.extend(made.map(|element| format!("nft {kind} {} element {element}", table["name"])));
             if ["bridges", "pairs", "isolated", "internal", "guarded", "subnets", "masqueraded"]
                 .iter()
                 .any(|set| table["name"] == *set)
@@ -156,6 +165,16 @@ fn files(engine: &TestEngine) -> Vec<String> {
         let addresses =
             entries(&network).into_iter().filter(|file| name(file).parse::<std::net::IpAddr>().is_ok());
         things.extend(addresses.map(|file| seen("address", &file)));
+    }
+    let mut directories = vec![engine.directory().join("etc/cni/net.d")];
+    while let Some(directory) = directories.pop() {
+        for file in entries(&directory) {
+            if file.is_dir() {
+                directories.push(file);
+            } else if name(&file).starts_with("nerdctl-") && name(&file) != "nerdctl-bridge.conflist" {
+                things.push(seen("network", &file));
+            }
+        }
     }
     for namespace in entries(&run.join("containerd/io.containerd.runtime.v2.task")) {
         things.extend(entries(&namespace).iter().map(|bundle| seen("bundle", bundle)));

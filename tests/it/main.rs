@@ -28,6 +28,7 @@ mod image;
 mod images;
 mod leaks;
 mod names;
+mod network;
 mod nodes;
 mod pod;
 mod registry;

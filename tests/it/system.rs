@@ -113,6 +113,7 @@ fn prune_removes_what_nobody_uses() {
     assert_eq!(
         asked.ok(),
         "WARNING! This will remove:\n  - all stopped containers\n  \
+         - all networks not used by at least one container\n  \
          - all anonymous volumes not used by at least one container\n  \
          - all images without at least one container associated to them\n\n  \
          Items to be pruned will be filtered with:\n  - label!=x\n\nAre you sure you want to continue? [y/N] "
@@ -151,7 +152,22 @@ fn prune_removes_what_nobody_uses() {
     let events = engine.wharfie(line);
     let mut told: Vec<&str> = events.ok().lines().collect();
     told.sort_unstable();
-    assert_eq!(told, ["container", "container", "container", "image", "image", "image", "volume", "volume"]);
+    assert_eq!(
+        told,
+        [
+            "container",
+            "container",
+            "container",
+            "image",
+            "image",
+            "image",
+            "network",
+            "network",
+            "network",
+            "volume",
+            "volume"
+        ]
+    );
     let both = engine.wharfie(["system", "prune", "-f", "--volumes", "--filter", "until=1h"]);
     assert!(both.fails(1).contains("The \"until\" filter is not supported with \"--volumes\""), "{both:?}");
     engine.wharfie(["exec", "runs", "true"]).ok();

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::cli::errors::{EngineResult, from_engine};
 use crate::cli::{Context, names};
 use crate::engine::container::{inspect, locate};
-use crate::engine::{Engine, image};
+use crate::engine::{Engine, image, network};
 use crate::error::{Error, Kind, Result};
 use crate::output::inspect::{Inspector, Object};
 
@@ -16,7 +16,7 @@ use crate::output::inspect::{Inspector, Object};
 pub struct Args {
     #[command(flatten)]
     shared: Shared,
-    /// Only inspect objects of the given type: container or image
+    /// Only inspect objects of the given type: container, image or network
     #[arg(long, value_name = "TYPE")]
     r#type: Option<String>,
     /// Containers and images by name or id
@@ -55,6 +55,7 @@ enum Wanted {
     Any,
     Container,
     Image,
+    Network,
 }
 
 /// How a container is shown.
@@ -70,10 +71,13 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         None => Wanted::Any,
         Some("container") => Wanted::Container,
         Some("image") => Wanted::Image,
-        Some("") => return Err(Error::failed("type is empty: must be one of \"container\", \"image\"")),
+        Some("network") => Wanted::Network,
+        Some("") => {
+            return Err(Error::failed("type is empty: must be one of \"container\", \"image\", \"network\""));
+        }
         Some(other) => {
             return Err(Error::failed(format!(
-                "unknown type: {other:?}: must be one of \"container\", \"image\""
+                "unknown type: {other:?}: must be one of \"container\", \"image\", \"network\""
             )));
         }
     };
@@ -121,6 +125,9 @@ pub fn is_native(mode: &str) -> Result<bool> {
 
 async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -> Result<(Object, Value)> {
     let mut hints = Vec::new();
+    if wanted == Wanted::Network {
+        return network(engine, reference, view).await;
+    }
     if wanted != Wanted::Image {
         match locate(engine, reference).await {
             Ok((_, container)) if view.native => return Ok((Object::Other, inspect::native(&container))),
@@ -143,12 +150,25 @@ async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -
         Ok(described) => described,
         // A name that cannot be an image's is no object either.
         Err(error) if wanted == Wanted::Any && matches!(error.kind, Kind::NotFound | Kind::Usage) => {
+            match network(engine, reference, view).await {
+                Err(error) if error.kind == Kind::NotFound => {}
+                found => return found,
+            }
             let mut error = Error::not_found(format!("error: no such object: {reference}"));
             error.hints = hints;
             Err(error.hint("`wharfie images` lists images"))
         }
         Err(error) => Err(from_engine(error)),
     }
+}
+
+async fn network(engine: &Engine, reference: &str, view: View) -> Result<(Object, Value)> {
+    let listed = network::get(engine, reference).await.told()?;
+    if view.native {
+        return Ok((Object::Other, network::native(&listed)));
+    }
+    let users = network::users(engine).await.told()?;
+    Ok((Object::Network, value(&network::describe(engine, &listed, &users))?))
 }
 
 fn value(described: &impl serde::Serialize) -> Result<Value> {

@@ -213,9 +213,8 @@ pub fn networks(container: &Container) -> Vec<String> {
         NetworkMode::Host => vec!["host".into()],
         NetworkMode::None => vec!["none".into()],
         NetworkMode::Container(_) => Vec::new(),
-        NetworkMode::Bridge if record.request.network.endpoints.is_empty() => vec!["bridge".into()],
         NetworkMode::Bridge => {
-            record.request.network.endpoints.iter().map(|endpoint| endpoint.network.clone()).collect()
+            record.request.network.joined().into_iter().map(|endpoint| endpoint.network).collect()
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::cli::Context;
 use crate::cli::container::prune::of_containers;
 use crate::cli::errors::EngineResult;
 use crate::cli::image::prune::of_images;
+use crate::cli::network::prune::of_networks;
 use crate::cli::prune::{PruneArgs, paragraph, total};
 use crate::engine::Engine;
 use crate::engine::container::{list, prunable};
@@ -51,6 +52,7 @@ pub async fn run(mut args: Args, cx: &mut Context<'_>) -> Result<u8> {
         Vec::new()
     };
     let mut bytes = of_containers(&engine, &filters, dry_run, cx).await?;
+    of_networks(&engine, &filters, dry_run, &gone, cx).await?;
     if args.volumes {
         bytes += of_volumes(&engine, &filters, dry_run.then_some(&gone), cx).await?;
     }
@@ -59,9 +61,11 @@ pub async fn run(mut args: Args, cx: &mut Context<'_>) -> Result<u8> {
     Ok(0)
 }
 
-/// docker's question, with what goes here: there is no build cache, and networks are shared with other tools.
+/// docker's question, with what goes here: there is no build cache.
 fn warning(args: &Args) -> String {
-    let mut text = "WARNING! This will remove:\n  - all stopped containers\n".to_owned();
+    let mut text = "WARNING! This will remove:\n  - all stopped containers\n  \
+                    - all networks not used by at least one container\n"
+        .to_owned();
     if args.volumes {
         text.push_str("  - all anonymous volumes not used by at least one container\n");
     }
@@ -125,12 +129,14 @@ mod tests {
         };
         assert_eq!(
             warning(&args(false, false, &[])),
-            "WARNING! This will remove:\n  - all stopped containers\n  - all dangling images\n\n\
+            "WARNING! This will remove:\n  - all stopped containers\n  \
+             - all networks not used by at least one container\n  - all dangling images\n\n\
              Are you sure you want to continue?"
         );
         assert_eq!(
             warning(&args(true, true, &["label=a"])),
             "WARNING! This will remove:\n  - all stopped containers\n  \
+             - all networks not used by at least one container\n  \
              - all anonymous volumes not used by at least one container\n  \
              - all images without at least one container associated to them\n\n  \
              Items to be pruned will be filtered with:\n  - label=a\n\nAre you sure you want to continue?"

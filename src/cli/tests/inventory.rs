@@ -27,6 +27,7 @@ const VERBS: &[&str] = &[
     "login",
     "logout",
     "logs",
+    "network",
     "pause",
     "port",
     "ps",

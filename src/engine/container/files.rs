@@ -147,39 +147,40 @@ pub(super) fn write(
     put(&directory.join("hosts"), &(hosts + &links))?;
     if connection.is_none() {
         put(&directory.join("hostname"), &format!("{hostname}\n"))?;
-        let host = names::host_resolv_conf();
-        let resolver = wish(network, super::resolver::is_wanted(&record.request));
-        // The host's loopback is this container's too: its file serves as it is.
-        let unchanged = host_network
-            && network.dns.is_empty()
-            && network.dns_search.is_empty()
-            && network.dns_options.is_empty();
-        let resolv = if unchanged { host } else { names::resolv_conf(&host, &resolver) };
-        put(&directory.join("resolv.conf"), &resolv)?;
+        put(&directory.join("resolv.conf"), &resolv_conf(&record.request))?;
     }
     Ok(())
 }
 
-fn wish(network: &NetworkRequest, resolver: bool) -> names::Resolver<'_> {
-    names::Resolver {
+fn resolv_conf(request: &ContainerRequest) -> String {
+    let network = &request.network;
+    let host = names::host_resolv_conf();
+    let resolver = names::Resolver {
         servers: &network.dns,
         search: &network.dns_search,
         options: &network.dns_options,
         ipv6: false,
-        resolver,
-    }
+        resolver: super::resolver::is_wanted(request),
+    };
+    // The host's loopback is this container's too: its file serves as it is.
+    let unchanged = network.mode == NetworkMode::Host
+        && network.dns.is_empty()
+        && network.dns_search.is_empty()
+        && network.dns_options.is_empty();
+    if unchanged { host } else { names::resolv_conf(&host, &resolver) }
 }
 
-/// Lead a container that has joined a network with names while it runs to the resolver, unless its resolv.conf
-/// is its own by now.
-pub(super) fn lead_to_resolver(engine: &Engine, id: &str, network: &NetworkRequest) -> Result<()> {
+/// Write resolv.conf anew where a container that runs has come to ask the resolver, or has ceased to: what it
+/// wrote there itself stays otherwise.
+pub(super) fn follow_resolver(engine: &Engine, id: &str, record: &Record) -> Result<()> {
     let path = engine.paths.container(id).join("resolv.conf");
-    let host = names::host_resolv_conf();
-    let text = |resolver| names::resolv_conf(&host, &wish(network, resolver));
-    match std::fs::read_to_string(&path) {
-        Ok(now) if now == text(false) => put(&path, &text(true)),
-        _ => Ok(()),
+    let text = crate::store::read_bounded(&path, 1 << 20).unwrap_or_default();
+    let asked = format!("nameserver {}", crate::net::resolver::ADDRESS);
+    let asks = String::from_utf8_lossy(&text).lines().any(|line| line == asked);
+    if asks == super::resolver::is_wanted(&record.request) {
+        return Ok(());
     }
+    put(&path, &resolv_conf(&record.request))
 }
 
 fn put(path: &Path, content: &str) -> Result<()> {

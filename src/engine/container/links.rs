@@ -114,6 +114,24 @@ pub(super) async fn tell(engine: &Engine, container: &Container) -> Result<()> {
     Ok(())
 }
 
+/// The lines of the hosts file for networks that have changed while the container runs.
+pub(super) async fn look_again(engine: &Engine, container: &Container) -> Result<()> {
+    let request = &container.record()?.request;
+    if request.links.is_empty() {
+        return Ok(());
+    }
+    let mut lines = String::new();
+    for link in &request.links {
+        // One that has gone is told of by the next start.
+        let Ok(other) = super::find(engine, &link.container).await else { continue };
+        if let Some(address) = address(&other, request) {
+            lines.push_str(&format!("{address}\t{}\n", names(link, &other)));
+        }
+        remember(engine, &other, &container.id)?;
+    }
+    write_atomic(&engine.paths.container(&container.id).join(LINES), lines.as_bytes(), 0o600)
+}
+
 /// Take the link `CONTAINER/ALIAS` away: from the container's settings, and where it runs from its hosts file.
 ///
 /// # Errors
@@ -172,15 +190,13 @@ fn remember(engine: &Engine, other: &Container, id: &str) -> Result<()> {
 }
 
 fn is_on_default(request: &ContainerRequest) -> bool {
-    request.network.endpoints.iter().all(|endpoint| endpoint.network == DEFAULT_NETWORK)
+    request.network.joined().iter().all(|endpoint| endpoint.network == DEFAULT_NETWORK)
 }
 
 /// An address of `other` on a network that both are on.
 fn address(other: &Container, request: &ContainerRequest) -> Option<String> {
-    let on = |network: &str| match request.network.endpoints.is_empty() {
-        true => network == DEFAULT_NETWORK,
-        false => request.network.endpoints.iter().any(|endpoint| endpoint.network == network),
-    };
+    let joined = request.network.joined();
+    let on = |network: &str| joined.iter().any(|endpoint| endpoint.network == network);
     let connection = connection(other)?;
     let shared = connection.endpoints.iter().filter(|endpoint| on(&endpoint.network));
     let address = shared.flat_map(|endpoint| &endpoint.addresses).next()?;

@@ -22,6 +22,7 @@ mod hung;
 mod image_mounts;
 mod image_view;
 pub mod inspect;
+mod joining;
 mod links;
 mod list;
 mod logging;
@@ -66,6 +67,7 @@ pub use fifos::{FIFO_DIRECTORY, Fifos, make_fifos, remove_fifo_directory, remove
 pub use find::{find, find_itself, locate};
 pub use guard::{is_sandbox, permit};
 pub(super) use image_view::ImageView;
+pub use joining::{connect, disconnect};
 pub use links::unlink;
 pub use list::list;
 pub(super) use list::{records, with_states};

@@ -10,10 +10,8 @@ use super::model::Container;
 use crate::engine::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::net::{Connect, Connection, Join, Networks, Publish, namespace_path};
-use crate::oci::request::{ContainerRequest, EndpointRequest, NetworkMode, PortRequest, Protocol};
-
-/// docker's name of the network that a container joins when none is named.
-pub const DEFAULT_NETWORK: &str = "bridge";
+pub use crate::oci::request::DEFAULT_NETWORK;
+use crate::oci::request::{ContainerRequest, NetworkMode, PortRequest, Protocol};
 
 /// A connection being made on another thread.
 #[derive(Debug)]
@@ -104,30 +102,23 @@ pub async fn end(engine: &Engine, container: &Container, connection: Option<&Con
     ended.await.map_err(|cause| Error::failed(format!("disconnect the network: {cause}")))?
 }
 
-fn wish(owner: String, request: &ContainerRequest, expose: &[String]) -> Connect {
+/// What the request asks of the networks. `expose` are the ports that the image shows.
+pub(super) fn wish(owner: String, request: &ContainerRequest, expose: &[String]) -> Connect {
     let (name, request) = (request.name.clone(), &request.network);
-    // The first one gets the default route.
-    let mut wanted: Vec<&EndpointRequest> = request.endpoints.iter().collect();
-    wanted.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.gateway_priority));
-    let mut endpoints: Vec<Join> = wanted
+    let endpoints: Vec<Join> = request
+        .joined()
         .into_iter()
         .map(|endpoint| Join {
-            network: if endpoint.network == "default" {
-                DEFAULT_NETWORK.into()
-            } else {
-                endpoint.network.clone()
-            },
+            network: endpoint.network,
             ipv4: endpoint.ipv4,
             ipv6: endpoint.ipv6,
-            mac: endpoint.mac.clone(),
-            link_local: endpoint.link_local.clone(),
-            interface: endpoint.interface.clone(),
-            sysctls: endpoint.sysctls.clone(),
+            mac: endpoint.mac,
+            link_local: endpoint.link_local,
+            interface: endpoint.interface,
+            sysctls: endpoint.sysctls,
+            priority: endpoint.gateway_priority,
         })
         .collect();
-    if endpoints.is_empty() {
-        endpoints.push(Join { network: DEFAULT_NETWORK.into(), ..Join::default() });
-    }
     let mut ports: Vec<Publish> = request.ports.iter().map(publish).collect();
     if request.publish_all {
         for port in request.expose.iter().chain(expose).filter_map(|text| exposed_port(text)) {

@@ -41,7 +41,6 @@ pub(super) async fn attend(
     if member.seats.is_empty() && !engine.networks.members_directory().join(&owner).exists() {
         return Ok(());
     }
-    files::lead_to_resolver(engine, &container.id, &record.request.network)?;
     let (networks, programs) = (engine.networks.clone(), engine.paths.programs());
     let attended = tokio::task::spawn_blocking(move || {
         networks.write_member(&owner, &member)?;

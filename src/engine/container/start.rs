@@ -272,7 +272,8 @@ async fn undo(engine: &Engine, container: &mut Container, error: &Error) {
     container.set_task(None);
 }
 
-fn exposed_by_image(record: &Record) -> Vec<String> {
+/// The ports that the image shows.
+pub(super) fn exposed_by_image(record: &Record) -> Vec<String> {
     let ports = record.image_config.pointer("/config/ExposedPorts").and_then(|ports| ports.as_object());
     ports.map(|ports| ports.keys().cloned().collect()).unwrap_or_default()
 }

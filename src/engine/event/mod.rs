@@ -59,12 +59,18 @@ pub(super) fn of_networks<'a>(
     action: &'static str,
 ) -> impl Iterator<Item = Event> + 'a {
     connection.endpoints.iter().map(move |endpoint| {
-        let driver = if endpoint.bridge.is_empty() { "cni" } else { "bridge" };
-        Event::new(Kind::Network, action, &endpoint.network_id)
-            .with("container", container)
-            .with("name", &endpoint.network)
-            .with("type", driver)
+        let driver = match (endpoint.driver.as_str(), endpoint.bridge.is_empty()) {
+            ("", true) => "cni",
+            ("", false) => "bridge",
+            (driver, _) => driver,
+        };
+        of_network(action, (&endpoint.network_id, &endpoint.network), driver).with("container", container)
     })
+}
+
+/// An event about the network of this id and name.
+pub fn of_network(action: &str, (id, name): (&str, &str), driver: &str) -> Event {
+    Event::new(Kind::Network, action, id).with("name", name).with("type", driver)
 }
 
 /// The mounts of a container's volumes.

@@ -88,7 +88,7 @@ impl Networks {
     }
 
     /// Makes the owner unknown; an unknown one is fine.
-    pub(crate) fn remove_member(&self, owner: &str) -> Result<()> {
+    pub fn remove_member(&self, owner: &str) -> Result<()> {
         let path = self.members_directory().join(owner);
         match std::fs::remove_file(&path) {
             Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {

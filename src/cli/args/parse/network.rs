@@ -69,7 +69,7 @@ pub fn attachment(text: &str) -> Parsed<Attachment> {
 }
 
 /// docker's options of an endpoint: the interface's name and its kernel settings.
-fn driver_option(text: &str, attachment: &mut Attachment) -> Parsed<()> {
+pub fn driver_option(text: &str, attachment: &mut Attachment) -> Parsed<()> {
     const PREFIX: &str = "com.docker.network.endpoint.";
     let (key, value) = text
         .split_once('=')

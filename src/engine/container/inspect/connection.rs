@@ -34,8 +34,13 @@ pub fn connection(container: &Container) -> Option<Connection> {
     })
 }
 
+/// The names of the networks that a container of nerdctl's was made for.
+pub fn networks_of(container: &Container) -> Vec<String> {
+    label(&container.raw.labels, "nerdctl/networks")
+}
+
 fn endpoints(container: &Container) -> Vec<Endpoint> {
-    let names: Vec<String> = label(&container.raw.labels, "nerdctl/networks");
+    let names = networks_of(container);
     let table = |name: &str| table(Path::new(&format!("/proc/{}/net/{name}", container.pid)));
     let mut endpoints = from_tables(&table("route"), &table("fib_trie"), &table("if_inet6"));
     for (endpoint, name) in endpoints.iter_mut().zip(names) {

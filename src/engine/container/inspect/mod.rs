@@ -16,7 +16,7 @@ use oci_spec::runtime::Spec;
 use serde::Serialize;
 
 pub use config::Config;
-pub use connection::connection;
+pub use connection::{connection, networks_of};
 pub use host_config::HostConfig;
 pub use mounts::MountPoint;
 pub use native::native;

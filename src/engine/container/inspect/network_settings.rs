@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::Facts;
 use super::host_config::network_mode;
-use crate::engine::container::network::DEFAULT_NETWORK;
 use crate::net::{Connection, Endpoint, PublishedPort};
 use crate::oci::request::{EndpointRequest, NetworkMode};
 
@@ -126,11 +125,7 @@ pub(super) fn network_settings(facts: &Facts<'_>) -> NetworkSettings {
     let mut networks = BTreeMap::new();
     let mut first = EndpointSettings::default();
     let asked = match &request.mode {
-        NetworkMode::Container(_) => Vec::new(),
-        NetworkMode::Bridge if !request.endpoints.is_empty() => request.endpoints.clone(),
-        NetworkMode::Bridge => {
-            vec![EndpointRequest { network: DEFAULT_NETWORK.into(), ..EndpointRequest::default() }]
-        }
+        NetworkMode::Container(_) | NetworkMode::Bridge => request.joined(),
         NetworkMode::Host | NetworkMode::None => {
             vec![EndpointRequest { network: network_mode(request), ..EndpointRequest::default() }]
         }
@@ -139,14 +134,14 @@ pub(super) fn network_settings(facts: &Facts<'_>) -> NetworkSettings {
         let made = facts.connection.as_ref().and_then(|connection| {
             // The one with the default route comes first there, whichever was named first.
             let named = connection.endpoints.iter().find(|endpoint| endpoint.network == wish.network);
-            named.or(connection.endpoints.get(index))
+            // Of other clients' containers the networks' names are not always known.
+            named.or(connection.endpoints.get(index).filter(|endpoint| endpoint.network.is_empty()))
         });
         let settings = endpoint(wish, made, &facts.record.request.name);
         if index == 0 {
             first = settings.clone();
         }
-        let name = if wish.network == "default" { DEFAULT_NETWORK } else { &wish.network };
-        networks.insert(name.to_owned(), settings);
+        networks.insert(wish.network.clone(), settings);
     }
     let connection = facts.connection.clone().unwrap_or_default();
     NetworkSettings {
