@@ -140,8 +140,8 @@ fn lists_have_nerdctls_names_and_order_by_age() {
     let engine = TestEngine::new();
     engine.busybox();
     engine.load_with_ctr("docker.io/library/old:1", &both()[0]);
-    engine.wharfie(["run", "--name", "c", "busybox", "touch", "/x"]).ok();
-    engine.wharfie(["commit", "c", "young:1"]).ok();
+    engine.wharfie(["run", "--name", "cc", "busybox", "touch", "/x"]).ok();
+    engine.wharfie(["commit", "cc", "young:1"]).ok();
     let list = |arguments: &[&str]| -> Vec<String> {
         let format = ["images", "--format", "{{.Repository}}"];
         let output = engine.wharfie(format.iter().chain(arguments).copied());
@@ -159,7 +159,7 @@ fn lists_have_nerdctls_names_and_order_by_age() {
     assert!(lines[1].iter().any(|cell| cell.starts_with("linux/")), "{names:?}");
     let missing = engine.wharfie(["images", "-f", "before=nope"]);
     assert!(missing.fails(1).contains("No such image: nope:latest"), "{missing:?}");
-    engine.wharfie(["rm", "c"]).ok();
+    engine.wharfie(["rm", "cc"]).ok();
     engine.assert_clean();
 }
 
