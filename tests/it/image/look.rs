@@ -75,6 +75,19 @@ fn files_of_an_image_are_seen_without_a_container() {
 }
 
 #[test]
+fn a_killed_look_leaves_nothing() {
+    let engine = TestEngine::new();
+    let image = Image::new([tar_of([("big", &[b'x'; 1_000_000][..]), ("small", b"x")])]);
+    engine.load_with_ctr("docker.io/library/big:1", &image);
+    // Nobody reads more than fits into a pipe.
+    engine.sh("mkfifo pipe; exec 3<>pipe; wharfie image cat big:1 /big > pipe & pid=$!
+        until ctr snapshots ls | grep -q View; do sleep 0.01; done
+        kill -9 $pid; wait $pid || true; rm pipe");
+    assert_eq!(engine.wharfie(["image", "cat", "big:1", "/small"]).ok(), "x");
+    engine.assert_clean();
+}
+
+#[test]
 fn an_image_without_layers_is_empty() {
     let engine = TestEngine::new();
     engine.accept();

@@ -65,10 +65,17 @@ fn a_platform_goes_and_comes_back() {
     assert_eq!(lines[..2], ["IMAGE ID DISK USAGE CONTENT SIZE EXTRA", "multi:1"]);
     assert!(lines[2].starts_with("other/multi:2 "), "{lines:#?}");
     assert!(lines[3].starts_with("├─ linux/") && lines[4].starts_with("└─ linux/s390x "), "{lines:#?}");
+    // The other platform's files can be seen, and go with it.
+    let snapshots = || engine.ctr(["snapshots", "ls"]).ok().lines().count();
+    let unpacked = snapshots();
+    let file = engine.wharfie(["image", "cat", "--platform", "linux/s390x", "multi:1", "/file"]);
+    assert_eq!((file.ok(), snapshots()), ("theirs, a bit longer", unpacked + 1));
     let theirs = &both()[1].blobs()[0].digest;
+    let history = engine.wharfie(["history", "-q", "--no-trunc", "--platform", "linux/s390x", "multi:1"]);
+    assert_eq!(history.ok(), theirs);
     let removed = engine.wharfie(["rmi", "--platform", "linux/s390x", "multi:1"]);
     assert_eq!(removed.ok(), format!("Deleted: {theirs}"));
-    assert_eq!(digests(&engine), all - 3);
+    assert_eq!((digests(&engine), snapshots()), (all - 3, unpacked));
     let lines = tree();
     assert!(lines[4].starts_with("└─ linux/s390x ") && lines[4].ends_with(" 0B 0B"), "{lines:#?}");
     let gone = engine.wharfie(["rmi", "--platform", "linux/s390x", "multi:1"]);
