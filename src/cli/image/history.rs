@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(short = 'f', long, value_name = "string")]
     format: Option<String>,
     /// Print sizes and dates in human readable format
-    #[arg(short = 'H', long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = number::switch, value_name = "")]
+    #[arg(short = 'H', long, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", value_parser = number::switch, value_name = "")]
     human: bool,
     /// Don't truncate output
     #[arg(long)]

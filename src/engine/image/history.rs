@@ -46,12 +46,15 @@ pub async fn history(engine: &Engine, text: &str, platform: Option<&Platform>) -
     Ok(steps)
 }
 
-/// The steps that are told, each with its layer; layers that nobody tells of are steps without words.
+/// The steps that are told, each with its layer. Layers that nobody tells of are steps without words: the lowest ones,
+/// because whoever adds a layer tells of it.
 fn steps(told: &[History], chain: &[String], id: &str) -> Vec<Step> {
-    let mut layers = chain.iter();
-    let mut steps: Vec<Step> = told
-        .iter()
-        .map(|one| {
+    let layered = told.iter().filter(|one| one.empty_layer() != Some(true)).count();
+    let (silent, rest) = chain.split_at(chain.len().saturating_sub(layered));
+    let mut layers = rest.iter();
+    let silent = silent.iter().map(|layer| Step { snapshot: layer.clone(), ..Step::default() });
+    let mut steps: Vec<Step> = silent
+        .chain(told.iter().map(|one| {
             let text = |value: &Option<String>| value.clone().unwrap_or_default();
             let layer = if one.empty_layer() == Some(true) { None } else { layers.next() };
             Step {
@@ -62,9 +65,8 @@ fn steps(told: &[History], chain: &[String], id: &str) -> Vec<Step> {
                 size: 0,
                 snapshot: layer.cloned().unwrap_or_default(),
             }
-        })
+        }))
         .collect();
-    steps.extend(layers.map(|layer| Step { snapshot: layer.clone(), ..Step::default() }));
     steps.reverse();
     if let Some(last) = steps.first_mut() {
         last.id = Some(id.to_owned());
@@ -94,7 +96,7 @@ mod tests {
         };
         let all = [told("ADD", None), told("ENV", Some(true)), told("RUN", Some(false))];
         assert_eq!(shown(&all, &chain), ["sha256:id RUN sha256:b", "- ENV ", "- ADD sha256:a"]);
-        assert_eq!(shown(&all[..1], &chain), ["sha256:id  sha256:b", "- ADD sha256:a"]);
+        assert_eq!(shown(&all[..1], &chain), ["sha256:id ADD sha256:b", "-  sha256:a"]);
         assert_eq!(shown(&all, &chain[..1]), ["sha256:id RUN ", "- ENV ", "- ADD sha256:a"]);
         assert_eq!(shown(&[], &[]), Vec::<String>::new());
     }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use crate::containerd::{Image, TaskStatus};
+use crate::engine::container::records;
 use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::registry::{Reference, is_id_prefix};
 
 use super::disk::why_kept;
 use super::lease;
+use super::list::users;
 use super::name::{dangling, is_dangling, same_target};
 use super::resolve::find;
 
@@ -58,7 +60,8 @@ pub async fn remove(engine: &Engine, text: &str, options: RemoveOptions) -> Resu
     let by_id = is_id(text, &image);
     let tags = all.iter().filter(|image| tag_of(image).is_some()).count();
     if by_id && tags > 1 && !options.force && !options.all_aliases {
-        return Err(conflict(&id, "must be forced", "image is referenced in multiple repositories"));
+        return Err(conflict(&id, "must be forced", "image is referenced in multiple repositories")
+            .hint("--all-aliases removes every name of it"));
     }
     let meant = if by_id { Vec::new() } else { same_name(text, &image, &all) };
     let staying = |other: &Image| tag_of(other).is_some() && !meant.contains(&&other.name);
@@ -172,21 +175,13 @@ fn tag_of(image: &Image) -> Option<String> {
     }
 }
 
-/// A container made from one of these names, running ones first.
+/// A container made from the image of these records, running ones first.
 async fn user(engine: &Engine, all: &[Image]) -> Result<Option<User>> {
-    let uses = |name: &str| {
-        all.iter().any(|image| {
-            image.name == name
-                || Reference::parse(name).is_ok_and(|reference| reference.canonical() == image.name)
-        })
-    };
-    let containers = engine.containerd.containers(&[]).await?;
-    let users: Vec<_> = containers.iter().filter(|container| uses(&container.image)).collect();
-    if users.is_empty() {
-        return Ok(None);
-    }
+    let Some(first) = all.first() else { return Ok(None) };
+    let names: Vec<String> = all.iter().map(|image| image.name.clone()).collect();
+    let containers = records(engine, &[]).await?;
     let mut stopped = None;
-    for container in users {
+    for container in users(first.target.digest().as_ref(), &names, &containers) {
         let running = match engine.containerd.task(&container.id, Some(TASKS)).await {
             Ok(task) => task.status != TaskStatus::Stopped,
             Err(error) => !error.is_not_found(),

@@ -14,7 +14,8 @@ fn tools() -> Image {
     image.layers.push(hostile_tar(&[
         Entry::Symlink("l", "/d"),
         Entry::Symlink("out", "/../../../../../../etc/hostname"),
-        Entry::Hardlink("same", "f"),
+        Entry::File("first", b"new"),
+        Entry::Hardlink("same", "first"),
         Entry::File("e\u{1b}[2Jx", b"esc"),
     ]));
     image
@@ -36,11 +37,11 @@ fn files_of_an_image_are_seen_without_a_container() {
     let names = |arguments: &[&str]| {
         engine.wharfie(["image", "files", "-q"].iter().chain(arguments).copied()).ok().to_owned()
     };
-    assert_eq!(lines(&names(&["tools:1"])), ["d", "e\u{1b}[2Jx", "f", "l", "out", "same"]);
+    assert_eq!(lines(&names(&["tools:1"])), ["d", "e\u{1b}[2Jx", "f", "first", "l", "out", "same"]);
     assert_eq!(lines(&names(&["tools:1", "/d"])), ["one", "two"]);
     assert_eq!(
         lines(&names(&["-R", "tools:1:/"])),
-        ["d", "d/one", "d/two", "e\u{1b}[2Jx", "f", "l", "out", "same"]
+        ["d", "d/one", "d/two", "e\u{1b}[2Jx", "f", "first", "l", "out", "same"]
     );
     assert_eq!(lines(&names(&["tools:1", "l/"])), ["one", "two"]);
     assert_eq!(lines(&names(&["tools:1", "/l"])), ["/l"]);
@@ -52,8 +53,8 @@ fn files_of_an_image_are_seen_without_a_container() {
     let rows: Vec<Vec<&str>> = table.ok().lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["MODE", "UID", "GID", "SIZE", "MODIFIED", "NAME"]);
     assert_eq!(rows[3], ["-rw-r--r--", "0", "0", "3", "1970-01-01", "00:00:00", "f"]);
-    assert_eq!(rows[4][6..], ["l", "->", "/d"]);
-    assert_eq!(rows[6][6..], ["same", "=", "f"]);
+    assert_eq!(rows[5][6..], ["l", "->", "/d"]);
+    assert_eq!(rows[7][6..], ["same", "=", "first"]);
     assert!(table.ok().contains("e\\u{1b}[2Jx"), "{table:?}");
     let json = engine.wharfie(["image", "files", "--format", "json", "tools:1", "/f"]);
     let json: Value = serde_json::from_str(json.ok()).unwrap();
@@ -70,6 +71,19 @@ fn files_of_an_image_are_seen_without_a_container() {
     assert!(cat(&["nope", "/d"]).fails(1).contains("No such image: nope:latest"));
     assert!(cat(&["tools:1"]).fails(125).contains("name a file of the image"));
     engine.sh("set +o pipefail; wharfie image cat tools:1 /f | true");
+    engine.assert_clean();
+}
+
+#[test]
+fn a_killed_look_leaves_nothing() {
+    let engine = TestEngine::new();
+    let image = Image::new([tar_of([("big", &[b'x'; 1_000_000][..]), ("small", b"x")])]);
+    engine.load_with_ctr("docker.io/library/big:1", &image);
+    // Nobody reads more than fits into a pipe.
+    engine.sh("mkfifo pipe; exec 3<>pipe; wharfie image cat big:1 /big > pipe & pid=$!
+        until ctr snapshots ls | grep -q View; do sleep 0.01; done
+        kill -9 $pid; wait $pid || true; rm pipe");
+    assert_eq!(engine.wharfie(["image", "cat", "big:1", "/small"]).ok(), "x");
     engine.assert_clean();
 }
 
@@ -119,10 +133,10 @@ fn images_are_compared() {
     let sizes =
         diff(&["--format", "{{.Kind}} {{.Path}} {{.Growth}} {{.OldSize}} {{.NewSize}}", "app:1", "app:2"]);
     for line in [
-        "A /added/file +7B <nil> 7",
+        "A /added/file +7B <no value> 7",
         "C /bin/tool 0B 9 9",
         "C /etc/conf +4B 3 7",
-        "D /share -10B 10 <nil>",
+        "D /share -10B 10 <no value>",
         "C /swap -2B 3 1",
     ] {
         assert!(lines(&sizes).contains(&line), "{line}: {sizes}");
@@ -148,9 +162,9 @@ fn images_are_compared() {
 #[test]
 fn history_is_dockers() {
     let engine = engine();
-    engine.wharfie(["run", "--name", "c", "busybox", "sh", "-c", "head -c 5000 /dev/zero > /zeros"]).ok();
-    engine.wharfie(["commit", "-m", "some words", "-c", "ENV A=b", "c", "made:1"]).ok();
-    engine.wharfie(["rm", "c"]).ok();
+    engine.wharfie(["run", "--name", "cc", "busybox", "sh", "-c", "head -c 5000 /dev/zero > /zeros"]).ok();
+    engine.wharfie(["commit", "-m", "some words", "-c", "ENV A=b", "cc", "made:1"]).ok();
+    engine.wharfie(["rm", "cc"]).ok();
     let table = engine.wharfie(["history", "made:1"]);
     let table = filter(&table.stdout, engine.directory());
     let rows: Vec<&str> = table.lines().collect();

@@ -116,3 +116,21 @@ fn an_image_in_use_is_kept() {
     assert!(engine.wharfie(["rmi", "-f", BUSYBOX]).ok().starts_with("Untagged: busybox:latest\nDeleted: "));
     assert_eq!(engine.wharfie(["images", "-aq"]).ok(), "");
 }
+
+#[test]
+fn an_image_that_lost_its_name_is_still_in_use() {
+    let engine = TestEngine::new();
+    engine.busybox();
+    engine.wharfie(["run", "-d", "--name", "user", BUSYBOX, "sleep", "1000"]).ok();
+    let old = engine.wharfie(["image", "inspect", "-f", "{{.Id}}", BUSYBOX]).ok().to_owned();
+    let image = crate::images::Image::new([crate::images::tar_of([("f", b"x".as_slice())])]);
+    engine.load_with_ctr("docker.io/library/other:1", &image);
+    engine.wharfie(["tag", "other:1", BUSYBOX]).ok();
+    let conflict = engine.wharfie(["rmi", &old]);
+    assert!(conflict.fails(1).contains("image is being used by running container"), "{conflict:?}");
+    // The name is another image's now, which nobody uses.
+    engine.wharfie(["rmi", BUSYBOX, "other:1"]).ok();
+    engine.wharfie(["rm", "-f", "user"]).ok();
+    engine.wharfie(["rmi", &old]).ok();
+    engine.assert_clean();
+}

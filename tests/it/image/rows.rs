@@ -65,10 +65,17 @@ fn a_platform_goes_and_comes_back() {
     assert_eq!(lines[..2], ["IMAGE ID DISK USAGE CONTENT SIZE EXTRA", "multi:1"]);
     assert!(lines[2].starts_with("other/multi:2 "), "{lines:#?}");
     assert!(lines[3].starts_with("├─ linux/") && lines[4].starts_with("└─ linux/s390x "), "{lines:#?}");
+    // The other platform's files can be seen, and go with it.
+    let snapshots = || engine.ctr(["snapshots", "ls"]).ok().lines().count();
+    let unpacked = snapshots();
+    let file = engine.wharfie(["image", "cat", "--platform", "linux/s390x", "multi:1", "/file"]);
+    assert_eq!((file.ok(), snapshots()), ("theirs, a bit longer", unpacked + 1));
     let theirs = &both()[1].blobs()[0].digest;
+    let history = engine.wharfie(["history", "-q", "--no-trunc", "--platform", "linux/s390x", "multi:1"]);
+    assert_eq!(history.ok(), theirs);
     let removed = engine.wharfie(["rmi", "--platform", "linux/s390x", "multi:1"]);
     assert_eq!(removed.ok(), format!("Deleted: {theirs}"));
-    assert_eq!(digests(&engine), all - 3);
+    assert_eq!((digests(&engine), snapshots()), (all - 3, unpacked));
     let lines = tree();
     assert!(lines[4].starts_with("└─ linux/s390x ") && lines[4].ends_with(" 0B 0B"), "{lines:#?}");
     let gone = engine.wharfie(["rmi", "--platform", "linux/s390x", "multi:1"]);
@@ -140,8 +147,8 @@ fn lists_have_nerdctls_names_and_order_by_age() {
     let engine = TestEngine::new();
     engine.busybox();
     engine.load_with_ctr("docker.io/library/old:1", &both()[0]);
-    engine.wharfie(["run", "--name", "c", "busybox", "touch", "/x"]).ok();
-    engine.wharfie(["commit", "c", "young:1"]).ok();
+    engine.wharfie(["run", "--name", "cc", "busybox", "touch", "/x"]).ok();
+    engine.wharfie(["commit", "cc", "young:1"]).ok();
     let list = |arguments: &[&str]| -> Vec<String> {
         let format = ["images", "--format", "{{.Repository}}"];
         let output = engine.wharfie(format.iter().chain(arguments).copied());
@@ -159,7 +166,7 @@ fn lists_have_nerdctls_names_and_order_by_age() {
     assert!(lines[1].iter().any(|cell| cell.starts_with("linux/")), "{names:?}");
     let missing = engine.wharfie(["images", "-f", "before=nope"]);
     assert!(missing.fails(1).contains("No such image: nope:latest"), "{missing:?}");
-    engine.wharfie(["rm", "c"]).ok();
+    engine.wharfie(["rm", "cc"]).ok();
     engine.assert_clean();
 }
 
