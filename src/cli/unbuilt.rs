@@ -20,7 +20,6 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
         &["network"],
         "managing networks comes in a later version; `run --network NAME` uses every CNI network there is",
     ),
-    (&["volume"], "managing volumes comes in a later version; `run -v NAME:/path` makes them"),
     (
         &["login", "logout", "push", "search", "manifest", "history"],
         "this registry verb comes in a later version",

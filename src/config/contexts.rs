@@ -293,7 +293,7 @@ fn damaged(path: &Path, error: &Error) -> Error {
 }
 
 /// Names in the order of people: n2 before n10.
-fn natural(one: &str, other: &str) -> Ordering {
+pub fn natural(one: &str, other: &str) -> Ordering {
     let (mut a, mut b) = (one, other);
     loop {
         let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();

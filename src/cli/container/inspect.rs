@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::errors::{EngineResult, from_engine};
+use crate::cli::volume::describe;
 use crate::cli::{Context, names};
 use crate::engine::container::{inspect, locate};
 use crate::engine::{Engine, image};
@@ -16,10 +17,10 @@ use crate::output::inspect::{Inspector, Object};
 pub struct Args {
     #[command(flatten)]
     shared: Shared,
-    /// Only inspect objects of the given type: container or image
+    /// Only inspect objects of the given type: container, image or volume
     #[arg(long, value_name = "TYPE")]
     r#type: Option<String>,
-    /// Containers and images by name or id
+    /// Containers, images and volumes by name or id
     #[arg(required = true, value_name = "NAME|ID", add = names::objects())]
     objects: Vec<String>,
 }
@@ -55,6 +56,7 @@ enum Wanted {
     Any,
     Container,
     Image,
+    Volume,
 }
 
 /// How a container is shown.
@@ -70,10 +72,13 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         None => Wanted::Any,
         Some("container") => Wanted::Container,
         Some("image") => Wanted::Image,
-        Some("") => return Err(Error::failed("type is empty: must be one of \"container\", \"image\"")),
+        Some("volume") => Wanted::Volume,
+        Some("") => {
+            return Err(Error::failed("type is empty: must be one of \"container\", \"image\", \"volume\""));
+        }
         Some(other) => {
             return Err(Error::failed(format!(
-                "unknown type: {other:?}: must be one of \"container\", \"image\""
+                "unknown type: {other:?}: must be one of \"container\", \"image\", \"volume\""
             )));
         }
     };
@@ -116,6 +121,9 @@ async fn show(references: &[String], wanted: Wanted, shared: Shared, cx: &mut Co
 
 async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -> Result<(Object, Value)> {
     let mut hints = Vec::new();
+    if wanted == Wanted::Volume {
+        return volume(engine, reference, view.size).await.told();
+    }
     if wanted != Wanted::Image {
         match locate(engine, reference).await {
             Ok((_, container)) if view.native => return Ok((Object::Other, inspect::native(&container))),
@@ -132,12 +140,20 @@ async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -
         Ok(described) => Ok((Object::Image, value(&described)?)),
         // A name that cannot be an image's is no object either.
         Err(error) if wanted == Wanted::Any && matches!(error.kind, Kind::NotFound | Kind::Usage) => {
+            // docker looks for them last.
+            if let Ok(found) = volume(engine, reference, view.size).await {
+                return Ok(found);
+            }
             let mut error = Error::not_found(format!("error: no such object: {reference}"));
             error.hints = hints;
             Err(error.hint("`wharfie images` lists images"))
         }
         Err(error) => Err(from_engine(error)),
     }
+}
+
+async fn volume(engine: &Engine, name: &str, size: bool) -> Result<(Object, Value)> {
+    describe(engine, name, size).await.map(|described| (Object::Volume, described))
 }
 
 fn value(described: &impl serde::Serialize) -> Result<Value> {

@@ -38,6 +38,7 @@ const VERBS: &[&str] = &[
     "unpause",
     "update",
     "version",
+    "volume",
     "wait",
 ];
 
