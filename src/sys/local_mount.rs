@@ -138,20 +138,23 @@ impl LocalMount {
         })
     }
 
-    /// The same, mounted nowhere: it goes with the descriptor.
+    /// The same, mounted nowhere: it goes with the descriptor. `target` is where it would be, for messages.
     ///
     /// # Errors
     /// As [`LocalMount::attach`].
-    pub fn detached(&self) -> Result<OwnedFd> {
+    pub fn detached(&self, target: &Path) -> Result<OwnedFd> {
         if self.is_bind() {
-            return clone_of(Path::new(&self.device), self.recursive, true);
+            let (device, target) = (&self.device, target.display());
+            return clone_of(Path::new(device), self.recursive, true).map_err(|error| {
+                let lead = format!("failed to mount local volume: mount {device}:{target}");
+                Error::failed(format!("{lead}: {}", error.message)).hint(format!("is {device} there?"))
+            });
         }
         let data = self.resolved()?;
         let read_only = self.flags.contains(MountFlags::RDONLY);
         let access = if read_only { Access::Read } else { Access::Write };
         let described = Mount { kind: self.kind.clone(), source: self.device.clone(), options: data.clone() };
-        mount::new_filesystem(&described, access)
-            .map_err(|cause| self.failed(Path::new("nowhere"), &data, cause))
+        mount::new_filesystem(&described, access).map_err(|cause| self.failed(target, &data, cause))
     }
 
     /// The file system's own options, `addr=` of a network one as a number: the kernel asks no name server.
@@ -285,7 +288,8 @@ mod tests {
     #[test]
     fn no_error_repeats_a_password() {
         let mount = LocalMount::new("nonesuchfs", "//192.0.2.1/x", "username=me,password=secret,vers=3.0");
-        for error in [mount.attach(Path::new("/")).unwrap_err(), mount.detached().unwrap_err()] {
+        for error in [mount.attach(Path::new("/")).unwrap_err(), mount.detached(Path::new("/")).unwrap_err()]
+        {
             assert!(error.message.contains("data: username=me,password=********,vers=3.0: "), "{error}");
             assert!(!format!("{error:?}").contains("secret"), "{error}");
         }

@@ -127,8 +127,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = cx.engine().await?;
     sweep(&engine).told()?;
     let wanted = Volume { name, labels, options, anonymous, ..Volume::default() };
-    let (volume, made) =
-        ensure(&engine, &wanted, &|_| Ok(false)).map_err(|error| named(error, &wanted.name)).told()?;
+    let (volume, made) = ensure(&engine, &wanted, None).map_err(|error| named(error, &wanted.name)).told()?;
     let differs =
         |new: &BTreeMap<String, String>, old: &BTreeMap<String, String>| !new.is_empty() && new != old;
     if !made && (differs(&wanted.labels, &volume.labels) || differs(&wanted.options, &volume.options)) {

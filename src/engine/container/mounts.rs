@@ -109,11 +109,12 @@ fn make_volumes(engine: &Engine, id: &str, wanted: &[Wanted], rootfs: &Rootfs) -
     loop {
         let mut volumes: Vec<Volume> = Vec::new();
         for one in wanted.iter().filter(|one| one.request.kind == MountKind::Volume) {
-            let fill = |directory: &Path| match one.request.no_copy {
-                true => Ok(false),
-                false => rootfs.copy_tree(&one.request.target, directory).map(|copied| copied.is_some()),
+            let fill = |directory: &Path| {
+                rootfs.copy_tree(&one.request.target, directory).map(|copied| copied.is_some())
             };
-            let (volume, _) = volume::ensure(engine, &of_mount(one, id), &fill)
+            let fill: Option<&dyn Fn(&Path) -> Result<bool>> =
+                if one.request.no_copy { None } else { Some(&fill) };
+            let (volume, _) = volume::ensure(engine, &of_mount(one, id), fill)
                 .map_err(|error| of_volume(error, &one.volume))?;
             if !volumes.iter().any(|known| known.name == volume.name) {
                 volumes.push(volume);

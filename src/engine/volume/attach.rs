@@ -92,7 +92,13 @@ pub(in crate::engine) fn missing(volume: &str, subpath: &str) -> Error {
 pub async fn release(engine: &Engine, id: &str) {
     for entry in std::fs::read_dir(engine.paths.volume_mounts()).into_iter().flatten().flatten() {
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if entries(&entry.path()).iter().any(|known| owner(known) == id)
+        let known = entries(&entry.path());
+        if known.is_empty() {
+            // Who was killed had noted nothing yet; who is about to has the lock.
+            if let Ok(Some(_held)) = Lock::try_directory(&entry.path()) {
+                let _ = std::fs::remove_dir(entry.path());
+            }
+        } else if known.iter().any(|known| owner(known) == id)
             && let Ok((directory, _lock)) = locked(engine, &name)
         {
             for known in entries(&directory).iter().filter(|known| owner(known) == id) {

@@ -155,7 +155,7 @@ pub(super) fn root(volume: &Volume) -> Result<OwnedFd> {
                 volume.name
             )));
         }
-        return mount.detached();
+        return mount.detached(&data);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     rustix::fs::open(&data, flags, Mode::empty()).map_err(|cause| Error::io("open", &data, cause))
@@ -180,7 +180,7 @@ pub(in crate::engine) fn unmounted(engine: &Engine, mount: &ResolvedMount, at: &
     }
     match (options::local_mount(&volume.options), &mount.subpath) {
         (None, None) => Ok(Unmounted::Not),
-        (Some(elsewhere), None) if !elsewhere.is_memory() => elsewhere.detached().map(Unmounted::Here),
+        (Some(elsewhere), None) if !elsewhere.is_memory() => elsewhere.detached(at).map(Unmounted::Here),
         (Some(_), _) => Ok(Unmounted::Nowhere),
         (None, Some(subpath)) => {
             let failed = |cause: rustix::io::Errno| Error::io("look into", at, cause);

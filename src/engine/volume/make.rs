@@ -20,8 +20,8 @@ const READY: &str = "_data.ready";
 /// What leads the name of a volume that is being removed: no volume's own name begins like this.
 const REMOVED: &str = ".removed-";
 
-/// Fills an empty directory; false when there is nothing to fill it with.
-type Fill<'a> = &'a dyn Fn(&Path) -> Result<bool>;
+/// Fills an empty directory; false when there is nothing to fill it with. None fills nothing.
+type Fill<'a> = Option<&'a dyn Fn(&Path) -> Result<bool>>;
 
 /// The volume of that name, made as `wanted` says if it is missing, and whether it was made. A new one, and one
 /// that is empty, is filled by `fill`. A new volume is there when it is filled: who is killed meanwhile leaves none
@@ -95,20 +95,23 @@ fn build(volume: &Volume, fill: Fill<'_>) -> Result<()> {
     // What a killed command has left of its filling.
     remove_tree(&begun)?;
     make_directory(&begun, 0o755)?;
-    match options::local_mount(&volume.options) {
-        Some(_) => fill_elsewhere(volume, fill)?,
-        None => drop(fill(&begun)?),
+    match (options::local_mount(&volume.options), fill) {
+        (Some(_), fill) => fill_elsewhere(volume, fill)?,
+        (None, Some(fill)) => drop(fill(&begun)?),
+        (None, None) => {}
     }
     std::fs::rename(&begun, &data).map_err(|cause| Error::io("create", &data, cause))
 }
 
 /// docker fills what is mounted from elsewhere too. Memory that nobody uses yet has nothing to keep it.
 fn fill_elsewhere(volume: &Volume, fill: Fill<'_>) -> Result<()> {
-    let Some(mount) = options::local_mount(&volume.options).filter(|mount| !mount.is_memory()) else {
-        return Ok(());
-    };
+    let mount = options::local_mount(&volume.options).filter(|mount| !mount.is_memory());
+    let (Some(mount), Some(fill)) = (mount, fill) else { return Ok(()) };
     // A mount of nobody's: whoever is killed here leaves nothing mounted.
-    let root = mount.detached()?;
+    let data = volume.data();
+    let root = mount
+        .detached(&data)
+        .map_err(|error| error.context(format!("error while mounting volume '{}'", data.display())))?;
     let root = crate::sys::tree::path_of(&root);
     if is_empty(&root) {
         fill(&root)?;
@@ -122,7 +125,7 @@ fn refill(volume: &Volume, fill: Fill<'_>) -> Result<bool> {
         return fill_elsewhere(volume, fill).map(|()| true);
     }
     let data = volume.data();
-    if !is_empty(&data) && !is_unfinished(volume) {
+    if (fill.is_none() || !is_empty(&data)) && !is_unfinished(volume) {
         return Ok(true);
     }
     let lock = match Lock::directory(&volume.directory) {
@@ -133,14 +136,10 @@ fn refill(volume: &Volume, fill: Fill<'_>) -> Result<bool> {
         return Ok(false);
     }
     finish(volume)?;
-    if !is_empty(&data) {
-        return Ok(true);
-    }
+    let Some(fill) = fill.filter(|_| is_empty(&data)) else { return Ok(true) };
     let stage = Stage::begin(volume)?;
-    match fill(stage.path()) {
-        Ok(true) => stage.finish(Present::Kept)?,
-        Ok(false) => {}
-        Err(error) => return Err(error),
+    if fill(stage.path())? {
+        stage.finish(Present::Kept)?;
     }
     Ok(true)
 }

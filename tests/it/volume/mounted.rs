@@ -100,15 +100,18 @@ fn after_a_reboot_it_is_mounted_again() {
     let source = engine.directory().join("source");
     fs::create_dir(&source).unwrap();
     make(&engine, "here", ["none", &source.display().to_string(), "bind"]);
-    sleeper(
-        &engine,
-        &["--name", "box", "-v", "here:/x", "-v", "plain:/p", "--mount", "type=volume,src=plain,dst=/q"],
-    );
+    let flags = ["run", "-d", "--name", "box", "-v", "here:/x", "-v", "plain:/p", "-v", "plain:/q"];
+    engine.wharfie([&flags[..], &[BUSYBOX, "sleep", "1000"]].concat()).ok();
     inside(&engine, "box", "echo here > /x/f; echo plain > /p/f");
     // A reboot: no process, no mount, nothing in /run.
     engine.kill_containerd();
-    engine.sh("pkill -9 containerd-shim; pkill -9 -f 'monitor' || :; while pgrep -x sh >/dev/null; do pkill -9 -x sh || :; sleep 0.02; done");
-    engine.sh("for at in $(awk '$5 ~ \"^/run/.|/_data$\" {print $5}' /proc/self/mountinfo | tac); do umount -l $at; done; rm -rf /run/wharfie /run/containerd");
+    engine.sh(
+        "ps -eww -o pid=,args= | awk '/containerd-shim|__monitor|sleep 1000/ && !/awk/ && !/bash/ { print $1 }' | xargs kill -9
+         until ! ps -eww -o args= | grep -E '^sleep 1000|__monitor' | grep -qv grep; do sleep 0.02; done
+         findmnt -rno TARGET | grep -E '^/run/|/lib/containerd|/_data$' | tac | xargs -r -n1 umount -l 2>/dev/null || :
+         rm -rf /run/*; nft flush ruleset
+         ip -o link show type veth | awk -F'[:@] *' '{ print $2 }' | xargs -r -n1 ip link del",
+    );
     assert!(!is_mounted(&engine, "here"));
     engine.start_containerd();
     engine.wharfie(["start", "box"]).ok();
