@@ -8,7 +8,7 @@ use super::args::{errors::translate, pflag};
 use super::globals::Globals;
 use super::{
     Context, container, crictl, ctr, debug, docker_context, doctor, image, namespace, netns, network, pod,
-    registry, system, unbuilt,
+    registry, system, unbuilt, volume,
 };
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
@@ -64,6 +64,9 @@ pub enum Verb {
     /// Manage contexts: names for other machines and sockets
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     Context(docker_context::Verb),
+    /// Manage volumes
+    #[command(subcommand, subcommand_value_name = "COMMAND")]
+    Volume(volume::Verb),
     /// Open a shell beside a container, with programs that it does not have
     Debug(Box<debug::Args>),
     /// Run a program of this machine in a container's network namespace
@@ -280,6 +283,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Registry(verb) => registry::run(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::Network(verb) => network::run(verb, cx).await,
+        Verb::Volume(verb) => volume::run(verb, cx).await,
         Verb::Context(verb) => docker_context::run(verb, cx),
         Verb::Debug(args) => debug::run(*args, cx).await,
         Verb::Netns(args) => netns::run(args, cx).await,

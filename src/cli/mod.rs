@@ -29,6 +29,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod unbuilt;
+mod volume;
 mod whole_file;
 
 use std::ffi::OsString;

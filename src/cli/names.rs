@@ -121,8 +121,18 @@ pub(super) fn volumes() -> ArgValueCompleter {
             return PathCompleter::any().complete(word);
         }
         ask(word, async |engine| {
-            let names = crate::engine::volume::names(engine)?;
-            Ok(names.into_iter().map(|name| CompletionCandidate::new(format!("{name}:"))).collect())
+            let volumes = crate::engine::volume::list(engine)?;
+            Ok(volumes.into_iter().map(|one| CompletionCandidate::new(format!("{}:", one.name))).collect())
+        })
+    })
+}
+
+/// Volumes by name.
+pub(super) fn volume_names() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        ask(word, async |engine| {
+            let volumes = crate::engine::volume::list(engine)?;
+            Ok(volumes.into_iter().map(|one| CompletionCandidate::new(one.name)).collect())
         })
     })
 }

@@ -16,7 +16,6 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
     (&["plugin"], "docker's plugins need docker's daemon"),
     (&["trust"], "Docker Content Trust is retired by docker itself"),
     (&["checkpoint"], "checkpoints come in a later version"),
-    (&["volume"], "managing volumes comes in a later version; `run -v NAME:/path` makes them"),
     (&["push", "manifest"], "this registry verb comes in a later version"),
 ];
 

@@ -67,6 +67,17 @@ impl Paths {
         self.namespace().join("volumes")
     }
 
+    /// nerdctl's volumes of the same containerd and namespace.
+    pub fn nerdctl_volumes(&self) -> PathBuf {
+        let hash = self.data.file_name().unwrap_or_default();
+        Path::new("/var/lib/nerdctl").join(hash).join("volumes").join(&self.namespace)
+    }
+
+    /// What is mounted of volumes for containers that run, a directory a volume.
+    pub fn volume_mounts(&self) -> PathBuf {
+        self.run.join(&self.namespace).join("volumes")
+    }
+
     /// Journals of what is being made, see `store::pending`.
     pub fn pending(&self) -> PathBuf {
         self.namespace().join("pending")

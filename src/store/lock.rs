@@ -35,6 +35,16 @@ impl Lock {
         Ok(Self { file })
     }
 
+    /// Waits for the lock of a directory that is there, together with others that share it.
+    ///
+    /// # Errors
+    /// Names the path and what failed.
+    pub fn shared_directory(path: &Path) -> Result<Self> {
+        let file = open(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        wait_for(&file, path, FlockOperation::LockShared)?;
+        Ok(Self { file })
+    }
+
     /// The lock of a directory that is there, if it is free at this moment; None while somebody holds it.
     ///
     /// # Errors
@@ -89,8 +99,12 @@ fn open(path: &Path, flags: OFlags) -> Result<OwnedFd> {
 }
 
 fn wait(file: &OwnedFd, path: &Path) -> Result<()> {
+    wait_for(file, path, FlockOperation::LockExclusive)
+}
+
+fn wait_for(file: &OwnedFd, path: &Path, operation: FlockOperation) -> Result<()> {
     loop {
-        match rustix::fs::flock(file, FlockOperation::LockExclusive) {
+        match rustix::fs::flock(file, operation) {
             Ok(()) => return Ok(()),
             Err(Errno::INTR) => {}
             Err(cause) => return Err(Error::io("lock", path, cause)),
@@ -110,6 +124,9 @@ mod tests {
         assert!(Lock::try_file(&path).unwrap().is_none());
         drop(held);
         assert!(Lock::try_file(&path).unwrap().is_some());
+        let shared = [(); 2].map(|()| Lock::shared_directory(directory.path()).unwrap());
+        assert!(Lock::try_directory(directory.path()).unwrap().is_none());
+        drop(shared);
         let held = Lock::directory(directory.path()).unwrap();
         assert!(Lock::try_directory(directory.path()).unwrap().is_none());
         assert!(held.is_of(directory.path()));

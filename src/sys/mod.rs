@@ -10,6 +10,7 @@ pub mod host;
 pub mod inherited;
 pub mod layer;
 pub mod layers;
+pub mod local_mount;
 pub mod memory;
 pub mod mount;
 pub mod namespace;

@@ -68,7 +68,7 @@ pub fn detached(mounts: &[Mount], access: Access) -> Result<OwnedFd> {
         kind if mount.options.iter().any(|option| option == "loop") => {
             Err(Error::failed(format!("cannot look into a {kind} image that needs a loop device")))
         }
-        _ => other(mount, access).map_err(named),
+        _ => new_filesystem(mount, access).map_err(named),
     }
 }
 
@@ -293,7 +293,8 @@ fn passed_on(overlay: &Overlay, access: Access) -> impl Iterator<Item = &str> {
     })
 }
 
-fn other(mount: &Mount, access: Access) -> rustix::io::Result<OwnedFd> {
+/// The root of a file system of its own kind, mounted nowhere.
+pub(super) fn new_filesystem(mount: &Mount, access: Access) -> rustix::io::Result<OwnedFd> {
     let context = context(mount.kind.as_str())?;
     rustix::mount::fsconfig_set_string(&context, "source", mount.source.as_str())?;
     let generic = ["ro", "rw", "nodev", "nosuid", "noexec", "relatime", "noatime", "defaults"];

@@ -194,8 +194,9 @@ impl Rootfs {
         rustix::fs::chownat(place, "", uid, gid, AtFlags::EMPTY_PATH).map_err(failed)
     }
 
-    /// A descriptor of what `path` names that cannot be read from: opening it has no effect.
-    fn place(&self, path: &str) -> rustix::io::Result<Option<OwnedFd>> {
+    /// A descriptor of what `path` names, links followed within the root, that cannot be read from: opening it has
+    /// no effect. None where there is nothing.
+    pub(crate) fn place(&self, path: &str) -> rustix::io::Result<Option<OwnedFd>> {
         let path = if path.is_empty() { "/" } else { path };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         for _ in 0..ATTEMPTS {

@@ -70,15 +70,25 @@ pub fn clone_of(path: &Path, recursive: bool, links: bool) -> Result<OwnedFd> {
     let cloned = || {
         let resolve = if links { ResolveFlags::empty() } else { ResolveFlags::NO_SYMLINKS };
         let place = rustix::fs::openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
-        let mut flags =
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-        flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
-        let clone = rustix::mount::open_tree(&place, "", flags)?;
-        // A clone hears and tells what is mounted in the original: what is put into this one must stay in it.
-        set(&clone, Attributes { propagation: PRIVATE, ..Attributes::default() })?;
-        Ok(clone)
+        clone_of_place(&place, recursive)
     };
     cloned().map_err(|cause: Errno| Error::io("look into", path, cause))
+}
+
+/// The same for a place that is known already.
+pub fn clone_of_place(place: &OwnedFd, recursive: bool) -> rustix::io::Result<OwnedFd> {
+    let mut flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    flags.set(OpenTreeFlags::AT_RECURSIVE, recursive);
+    let clone = rustix::mount::open_tree(place, "", flags)?;
+    // A clone hears and tells what is mounted in the original: what is put into this one must stay in it.
+    set(&clone, Attributes { propagation: PRIVATE, ..Attributes::default() })?;
+    Ok(clone)
+}
+
+/// Shows a clone to everybody, at a place of the same kind, a directory or a file.
+pub fn attach_clone(clone: &OwnedFd, target: &Path) -> rustix::io::Result<()> {
+    rustix::mount::move_mount(clone, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 impl View {
@@ -264,7 +274,8 @@ fn make_place(root: &OwnedFd, target: &Path, directory: bool) -> rustix::io::Res
     Ok(())
 }
 
-fn is_directory(place: &OwnedFd) -> rustix::io::Result<bool> {
+/// Whether a place is a directory.
+pub fn is_directory(place: &OwnedFd) -> rustix::io::Result<bool> {
     Ok(FileType::from_raw_mode(rustix::fs::fstat(place)?.st_mode) == FileType::Directory)
 }
 

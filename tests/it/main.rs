@@ -38,4 +38,5 @@ mod setup;
 mod smoke;
 mod system;
 mod terminal;
+mod volume;
 mod world;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::errors::{EngineResult, from_engine};
+use crate::cli::volume::describe;
 use crate::cli::{Context, names};
 use crate::engine::container::{inspect, locate};
 use crate::engine::{Engine, image, network};
@@ -16,10 +17,10 @@ use crate::output::inspect::{Inspector, Object};
 pub struct Args {
     #[command(flatten)]
     shared: Shared,
-    /// Only inspect objects of the given type: container, image or network
+    /// Only inspect objects of the given type: container, image, network or volume
     #[arg(long, value_name = "TYPE")]
     r#type: Option<String>,
-    /// Containers and images by name or id
+    /// Containers, images and volumes by name or id
     #[arg(required = true, value_name = "NAME|ID", add = names::objects())]
     objects: Vec<String>,
 }
@@ -56,6 +57,7 @@ enum Wanted {
     Container,
     Image,
     Network,
+    Volume,
 }
 
 /// How a container is shown.
@@ -72,12 +74,14 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         Some("container") => Wanted::Container,
         Some("image") => Wanted::Image,
         Some("network") => Wanted::Network,
-        Some("") => {
-            return Err(Error::failed("type is empty: must be one of \"container\", \"image\", \"network\""));
-        }
+        Some("volume") => Wanted::Volume,
         Some(other) => {
+            let what = match other {
+                "" => "type is empty".to_owned(),
+                other => format!("unknown type: {other:?}"),
+            };
             return Err(Error::failed(format!(
-                "unknown type: {other:?}: must be one of \"container\", \"image\", \"network\""
+                "{what}: must be one of \"container\", \"image\", \"network\", \"volume\""
             )));
         }
     };
@@ -128,6 +132,9 @@ async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -
     if wanted == Wanted::Network {
         return network(engine, reference, view).await;
     }
+    if wanted == Wanted::Volume {
+        return volume(engine, reference, view.size).await.told();
+    }
     if wanted != Wanted::Image {
         match locate(engine, reference).await {
             Ok((_, container)) if view.native => return Ok((Object::Other, inspect::native(&container))),
@@ -154,6 +161,10 @@ async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -
                 Err(error) if error.kind == Kind::NotFound => {}
                 found => return found,
             }
+            // docker looks for them last.
+            if let Ok(found) = volume(engine, reference, view.size).await {
+                return Ok(found);
+            }
             let mut error = Error::not_found(format!("error: no such object: {reference}"));
             error.hints = hints;
             Err(error.hint("`wharfie images` lists images"))
@@ -169,6 +180,10 @@ async fn network(engine: &Engine, reference: &str, view: View) -> Result<(Object
     }
     let users = network::users(engine).await.told()?;
     Ok((Object::Network, value(&network::describe(engine, &listed, &users))?))
+}
+
+async fn volume(engine: &Engine, name: &str, size: bool) -> Result<(Object, Value)> {
+    describe(engine, name, size).await.map(|described| (Object::Volume, described))
 }
 
 fn value(described: &impl serde::Serialize) -> Result<Value> {

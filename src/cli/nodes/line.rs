@@ -248,6 +248,10 @@ impl Line {
             return Err(Error::usage(format!("{file} is a file of this machine, and the verb runs on the node"))
                 .hint("let tar pass: `wharfie -H ssh://node cp CONTAINER:/path - | tar -x`, or `tar -c FILE | wharfie -H ssh://node cp - CONTAINER:/path`"));
         }
+        if self.verb == "volume import" && self.text("source").is_some_and(|source| source != "-") {
+            return Err(Error::usage("the archive is a file of this machine, and the verb runs on the node")
+                .hint("read it from standard input: `wharfie -H ssh://node volume import VOLUME - < FILE`"));
+        }
         if self.verb.ends_with("export") && self.has("output") {
             return Err(Error::usage("--output names a file of this machine, and the verb runs on the node")
                 .hint("write to standard output: `wharfie -H ssh://node export CONTAINER > FILE`"));

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::cli::Context;
 use crate::cli::container::row::{self, Row};
 use crate::cli::errors::EngineResult;
+use crate::cli::volume::row as volume;
 use crate::engine::container::{Container, Status};
-use crate::engine::disk::{DiskUsage, VolumeUsage, disk_usage};
+use crate::engine::disk::{DiskUsage, disk_usage};
 use crate::engine::image::{ImageUsage, shared, total};
 use crate::error::{Error, Result};
 use crate::output::units::{ago, go_time, human_size, human_size_with_precision};
@@ -95,7 +96,7 @@ fn summary(usage: &DiskUsage) -> [Kind; 4] {
         usage.containers.iter().filter(wanted).map(|(_, bytes)| bytes).sum()
     };
     let volumes = |unused: bool| {
-        usage.volumes.iter().filter(|one| !unused || one.links == 0).map(|one| one.bytes).sum()
+        usage.volumes.iter().filter(|one| !unused || one.links == 0).filter_map(|one| one.bytes).sum()
     };
     [
         Kind {
@@ -199,30 +200,7 @@ fn id(row: &ImageRow) -> String {
     id.strip_prefix("sha256:").unwrap_or(id).chars().take(12).collect()
 }
 
-const VOLUMES: Listing<VolumeUsage> = Listing {
-    type_name: "*formatter.volumeContext",
-    columns: &[
-        Column { name: "Driver", header: "DRIVER", value: |_| "local".into() },
-        Column { name: "Labels", header: "LABELS", value: |one| labels(one).into() },
-        Column { name: "Links", header: "LINKS", value: |one| one.links.to_string().into() },
-        Column {
-            name: "Mountpoint",
-            header: "MOUNTPOINT",
-            value: |one| one.path.display().to_string().into(),
-        },
-        Column { name: "Name", header: "VOLUME NAME", value: |one| one.volume.name.as_str().into() },
-        Column { name: "Scope", header: "SCOPE", value: |_| "local".into() },
-        Column { name: "Size", header: "SIZE", value: |one| human_size(one.bytes as f64).into() },
-    ],
-    methods: &[],
-    table: &["Name", "Links", "Size"],
-    quiet: "Name",
-    raw: "",
-};
-
-fn labels(one: &VolumeUsage) -> String {
-    one.volume.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
-}
+const VOLUMES: Listing<volume::Row> = Listing { table: &["Name", "Links", "Size"], ..volume::LISTING };
 
 /// The columns of a cache that is not there.
 const BUILD_CACHE: &str = "CACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n";
@@ -231,7 +209,7 @@ const BUILD_CACHE: &str = "CACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED
 struct Tables {
     images: Vec<ImageRow>,
     containers: Vec<Row>,
-    volumes: Vec<VolumeUsage>,
+    volumes: Vec<volume::Row>,
 }
 
 impl Tables {
@@ -245,7 +223,11 @@ impl Tables {
             containers: containers
                 .map(|(container, bytes)| Row { container, no_trunc, size: Some((bytes, 0)), now })
                 .collect(),
-            volumes: usage.volumes,
+            volumes: usage
+                .volumes
+                .into_iter()
+                .map(|one| volume::Row { usage: Some((one.links, one.bytes)), volume: one.volume })
+                .collect(),
         }
     }
 

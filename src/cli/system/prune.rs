@@ -7,13 +7,10 @@ use crate::cli::container::prune::of_containers;
 use crate::cli::errors::EngineResult;
 use crate::cli::image::prune::of_images;
 use crate::cli::network::prune::of_networks;
-use crate::cli::prune::{PruneArgs, paragraph, total};
-use crate::engine::Engine;
-use crate::engine::container::{list, prunable};
-use crate::engine::disk::{prunable_volumes, prune_volume};
-use crate::engine::prune::{Kind, PruneFilters, note};
+use crate::cli::prune::{PruneArgs, total};
+use crate::cli::volume::prune::of_volumes;
+use crate::engine::container::prunable;
 use crate::error::{Error, Result};
-use crate::output::units::human_size;
 
 /// Flags of `system prune`.
 #[derive(Debug, clap::Args)]
@@ -54,7 +51,7 @@ pub async fn run(mut args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let mut bytes = of_containers(&engine, &filters, dry_run, cx).await?;
     of_networks(&engine, &filters, dry_run, &gone, cx).await?;
     if args.volumes {
-        bytes += of_volumes(&engine, &filters, dry_run.then_some(&gone), cx).await?;
+        bytes += of_volumes(&engine, (false, dry_run), &filters, &gone, cx).await?;
     }
     bytes += of_images(&engine, (args.all, dry_run), &filters, &gone, cx).await?;
     total(bytes, dry_run, cx)?;
@@ -82,35 +79,6 @@ fn warning(args: &Args) -> String {
     }
     text.push_str("\nAre you sure you want to continue?");
     text
-}
-
-/// Remove the volumes, or, with the containers that would be gone, show them; the bytes.
-async fn of_volumes(
-    engine: &Engine,
-    filters: &PruneFilters,
-    gone: Option<&Vec<String>>,
-    cx: &mut Context<'_>,
-) -> Result<u64> {
-    let mut containers = list(engine).await.told()?;
-    containers.retain(|container| !gone.is_some_and(|gone| gone.contains(&container.id)));
-    let (mut bytes, mut lines) = (0, Vec::new());
-    for one in prunable_volumes(engine, &containers, false, filters).await.told()? {
-        let name = &one.volume.name;
-        if gone.is_some() {
-            lines.push(format!("{name}  {}", human_size(one.bytes as f64)));
-        } else if prune_volume(engine, &one).await.told()? {
-            lines.push(name.clone());
-        } else {
-            continue;
-        }
-        bytes += one.bytes;
-    }
-    if gone.is_none() {
-        note(engine, Kind::Volume, bytes);
-    }
-    let title = if gone.is_some() { "Volumes that would be deleted:" } else { "Deleted Volumes:" };
-    paragraph(title, &lines, cx)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ const VERBS: &[&str] = &[
     "unpause",
     "update",
     "version",
+    "volume",
     "wait",
 ];
 

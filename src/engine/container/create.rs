@@ -233,15 +233,17 @@ async fn make_on(
         image_id: if request.rootfs { String::new() } else { image.target.digest().to_string() },
         image_config,
         command: process::command(&request, image.config.config().as_ref())?,
-        mounts: mounted.iter().map(Mounted::resolved).collect(),
+        mounts: mounted.all.iter().map(Mounted::resolved).collect(),
         request,
     };
-    let (built, mut warnings) = spec::build(engine, id, &mut record, image, (&rootfs, &mounted)).await?;
+    let (built, mut warnings) = spec::build(engine, id, &mut record, image, (&rootfs, &mounted.all)).await?;
     warnings.extend(foreign(&record, image));
     drop(rootfs);
     files::write(engine, id, &record, None)?;
     let raw = containerd_record(engine, id, &record, &built)?;
     engine.containerd.create_container(&raw).await?;
+    // From here on the record keeps its volumes.
+    drop(mounted);
     let container = adapt(raw, &engine.paths, engine.containerd.namespace());
     engine.note(&[event::of_container(&container, "create")]);
     Ok((container, snapshot, warnings))

@@ -10,7 +10,7 @@ use super::hold::hold;
 use super::model::{Container, Origin, STATE_EXTENSION, State, state_extension};
 use super::{hung, network};
 use crate::containerd::{Code, TaskStatus};
-use crate::engine::{Engine, event};
+use crate::engine::{Engine, event, volume};
 use crate::error::{Error, Kind, Result};
 use crate::net::Connection;
 
@@ -76,6 +76,7 @@ async fn record_end(
     let mut changed = connection.is_some();
     let ran = state.is_open();
     super::sharing::unmount(&engine.paths.container_run(&container.id))?;
+    volume::release(engine, &container.id).await;
     if let Some((status, at)) = exit.filter(|_| state.exit_code.is_none() || state.finished_at.is_none()) {
         state.exit_code = Some(status);
         state.oom_killed = super::oom::killed(container);

@@ -73,6 +73,7 @@ pub use list::list;
 pub(super) use list::{records, with_states};
 pub use lost::remove_remains;
 pub use model::{Container, Origin, Record, ResolvedMount, State, Status};
+pub(super) use mounts::mounts_of;
 pub use names::random_id;
 pub use origin::takes_input;
 pub use pause::{pause, unpause};

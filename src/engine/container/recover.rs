@@ -116,7 +116,8 @@ pub(super) async fn remove_traces(engine: &Engine, id: &str, snapshotter: &str, 
     freed.await.map_err(|cause| Error::failed(format!("free the network: {cause}")))??;
     remove_directory(&engine.paths.container(id))?;
     remove_directory(&engine.paths.container_run(id))?;
-    if volumes { volume::remove_made_for(engine, id) } else { Ok(()) }
+    volume::release(engine, id).await;
+    if volumes { volume::remove_made_for(engine, id).await } else { Ok(()) }
 }
 
 /// Whether the machine or containerd has been started since the last recovery. Two calls of the kernel.
@@ -180,6 +181,8 @@ async fn recover_locked(engine: &Engine) -> Result<Recovered> {
         }
     }
     remove_lost(engine, &known).await?;
+    // On a disk that is read-only nothing can be taken away, and everything else goes on.
+    let _ = volume::sweep(engine);
     recovered.freed = reap(engine).await?;
     write_atomic(&mark(engine), &incarnation, 0o600)?;
     Ok(recovered)

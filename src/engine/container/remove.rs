@@ -89,10 +89,13 @@ pub async fn remove(engine: &Engine, container: &Container, options: RemoveOptio
                 .push(image_mounts::release_one(engine, &container.raw.snapshotter, &mount.snapshot).await);
         }
     }
+    volume::release(engine, &container.id).await;
     if options.volumes {
         let mounts = container.record.iter().flat_map(|record| &record.mounts);
-        outcomes
-            .extend(mounts.filter(|mount| mount.anonymous).map(|mount| volume::remove(engine, &mount.name)));
+        // Another container may have it, and takes it along when it goes.
+        for mount in mounts.filter(|mount| mount.anonymous) {
+            outcomes.push(volume::remove_unused(engine, &mount.name).await.map(drop));
+        }
     }
     let removed: Result<()> = outcomes.into_iter().collect();
     if ours.is_some() && removed.is_ok() {

@@ -15,7 +15,7 @@ use super::network::{self, Connecting};
 use super::remove::{end_task, remove_directory};
 use super::{files, health, hung, logging, runtime_error};
 use crate::containerd::{Mount, Stdio};
-use crate::engine::{Engine, event};
+use crate::engine::{Engine, event, volume};
 use crate::error::{Error, Kind, Result};
 use crate::monitor::client::{Attachment, Wants};
 use crate::monitor::{self, Duty, MONITOR_ARGUMENT};
@@ -132,6 +132,7 @@ async fn launch(
         files::write(engine, &id, record, None)?;
     }
     super::sharing::refresh(engine, container, record).await?;
+    volume::attach(engine, &id, &record.mounts)?;
     if let Some(connecting) = connecting {
         connecting.namespace().await;
     }
@@ -258,6 +259,7 @@ async fn undo(engine: &Engine, container: &mut Container, error: &Error) {
     let _ = end_task(engine, container, true).await;
     let _ = network::end(engine, container, container.state.connection.as_ref()).await;
     let _ = remove_directory(&engine.paths.container_run(&container.id));
+    volume::release(engine, &container.id).await;
     let state = super::State {
         error: error.message.clone(),
         exit_code: Some(match error.exit_code() {

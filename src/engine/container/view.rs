@@ -15,7 +15,9 @@ use super::hold::hold;
 use super::model::{Container, Status};
 use super::{hung, spec};
 use crate::engine::Engine;
+use crate::engine::volume::{self, Unmounted};
 use crate::error::{Error, Kind, Result};
+use crate::oci::request::MountKind;
 use crate::store::Lock;
 use crate::sys::mount::{self, Access, Overlay};
 use crate::sys::process::Process;
@@ -114,11 +116,12 @@ pub(super) async fn open(engine: &Engine, container: &mut Container, wanted: Wan
                 // It was never started: the places of its mounts are made as its start would.
                 let _held = hold(&directory).await?;
                 let root = root(engine, container, (&head, Access::Write)).await?;
-                View::with_binds(root, binds(engine, &head)?, (true, false))?;
+                View::with_binds(root, binds(engine, container, &head)?, (true, false))?;
             }
             let root = root(engine, container, (&head, access)).await?;
             let read_only = head.root.readonly || access == Access::Read;
-            View::with_binds(root, binds(engine, &head)?, (access == Access::Write, read_only))?
+            let binds = binds(engine, container, &head)?;
+            View::with_binds(root, binds, (access == Access::Write, read_only))?
         }
     };
     Ok(Opened { view, _held: held })
@@ -174,7 +177,8 @@ fn live_root(container: &Container) -> Result<PathBuf> {
 }
 
 /// Clones of what is mounted in a container from this machine. A source that is gone is left out.
-fn binds(engine: &Engine, head: &SpecHead) -> Result<Vec<Bind>> {
+fn binds(engine: &Engine, container: &Container, head: &SpecHead) -> Result<Vec<Bind>> {
+    let known = container.record.as_ref().map(|record| record.mounts.as_slice()).unwrap_or_default();
     let volumes = engine.paths.volumes();
     let mut binds = Vec::new();
     for mount in &head.mounts {
@@ -186,14 +190,26 @@ fn binds(engine: &Engine, head: &SpecHead) -> Result<Vec<Bind>> {
         if !mount.is_bind() {
             continue;
         }
+        let read_only = mount.has("ro") || mount.has("rro");
+        let target = mount.destination.clone();
+        let volume = known.iter().find(|known| {
+            known.kind == MountKind::Volume && Path::new(&known.target) == mount.destination.as_path()
+        });
+        match volume.map(|known| volume::unmounted(engine, known, &mount.source)).transpose()? {
+            Some(Unmounted::Here(source)) => {
+                binds.push(Bind { source, target, read_only });
+                continue;
+            }
+            Some(Unmounted::Nowhere) => continue,
+            Some(Unmounted::Not) | None => {}
+        }
         // Containers write into volumes: a link that one puts there must not lead this machine's files in here.
         let ours = mount.source.starts_with(&volumes);
         let source = match clone_of(&mount.source, !mount.has("bind"), !ours) {
             Err(error) if ours || error.kind == Kind::NotFound => continue,
             other => other?,
         };
-        let read_only = mount.has("ro") || mount.has("rro");
-        binds.push(Bind { source, target: mount.destination.clone(), read_only });
+        binds.push(Bind { source, target, read_only });
     }
     Ok(binds)
 }

@@ -22,12 +22,18 @@ const LARGEST_SIZE: u64 = 0o77_777_777_777;
 /// Writes the entries of a tree as a tar.
 pub struct TreeWriter<W> {
     output: W,
+    whole: bool,
 }
 
 impl<W: Write> TreeWriter<W> {
     /// Into `output`.
     pub fn new(output: W) -> Self {
-        Self { output }
+        Self { output, whole: false }
+    }
+
+    /// Into `output`, with what docker leaves out: parts of seconds, and extended attributes.
+    pub fn whole(output: W) -> Self {
+        Self { output, whole: true }
     }
 
     /// End the archive.
@@ -38,7 +44,7 @@ impl<W: Write> TreeWriter<W> {
 
 impl<W: Write> Sink for TreeWriter<W> {
     fn put(&mut self, entry: &Entry, body: Body<'_>) -> Result<()> {
-        self.output.write_all(&headers(entry)?).map_err(failed)?;
+        self.output.write_all(&headers(entry, self.whole)?).map_err(failed)?;
         let Node::File(size) = entry.node else { return Ok(()) };
         match body {
             Body::File(mut file) => exactly(&mut file, &mut self.output, size),
@@ -68,7 +74,7 @@ impl<S> Counted<S> {
 
 impl<S: Sink> Sink for Counted<S> {
     fn put(&mut self, entry: &Entry, body: Body<'_>) -> Result<()> {
-        self.bytes += headers(entry)?.len() as u64;
+        self.bytes += headers(entry, false)?.len() as u64;
         if let Node::File(size) = entry.node {
             self.bytes += size.next_multiple_of(BLOCK);
         }
@@ -132,8 +138,8 @@ pub(super) fn entry(found: &TarEntry) -> Option<Entry> {
     })
 }
 
-/// The header of an entry, led by an extended one where it does not fit.
-fn headers(entry: &Entry) -> Result<Vec<u8>> {
+/// The header of an entry, led by an extended one where it does not fit, or is to be told `whole`.
+fn headers(entry: &Entry, whole: bool) -> Result<Vec<u8>> {
     let mut name = entry.name.as_os_str().as_bytes().to_vec();
     if entry.is_directory() && !name.ends_with(b"/") {
         name.push(b'/');
@@ -155,13 +161,19 @@ fn headers(entry: &Entry) -> Result<Vec<u8>> {
     if let Some(value) = &entry.capability {
         record(&mut records, "SCHILY.xattr.security.capability", value);
     }
+    for (name, value) in entry.xattrs.iter().filter(|_| whole) {
+        record(&mut records, &format!("SCHILY.xattr.{}", String::from_utf8_lossy(name)), value);
+    }
     if entry.gid > LARGEST_ID {
         record(&mut records, "gid", entry.gid.to_string().as_bytes());
     }
     if !fits(link) {
         record(&mut records, "linkpath", link);
     }
-    if modified.is_none() {
+    if whole && entry.modified_nanos != 0 && entry.modified >= 0 {
+        let text = format!("{}.{:09}", entry.modified, entry.modified_nanos);
+        record(&mut records, "mtime", text.as_bytes());
+    } else if modified.is_none() {
         record(&mut records, "mtime", entry.modified.to_string().as_bytes());
     }
     if !fits(&name) {
@@ -326,6 +338,19 @@ mod tests {
         for ((written, body), (read, content)) in entries.iter().zip(&back) {
             assert_eq!((written, *body), (read, content.as_slice()));
         }
+    }
+
+    #[test]
+    fn a_whole_tree_keeps_attributes_and_parts_of_seconds() {
+        let mut odd = entry(b"f", Node::File(0));
+        odd.modified_nanos = 7;
+        odd.xattrs = vec![(b"user.a".to_vec(), vec![0, b'\n', 0xff]), (b"user.b".to_vec(), Vec::new())];
+        let (mut bytes, mut kept) = (Vec::new(), Kept::default());
+        let mut writer = TreeWriter::whole(&mut bytes);
+        writer.put(&odd, Body::None).unwrap();
+        writer.finish().unwrap();
+        read_tree(bytes.as_slice(), &mut kept).unwrap();
+        assert_eq!(kept.0[0].0, odd);
     }
 
     #[test]

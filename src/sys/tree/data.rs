@@ -39,6 +39,32 @@ pub(super) fn file(from: &File, to: &File, size: u64) -> io::Result<()> {
     to.set_len(size)
 }
 
+/// Writes all of `from` into the new file `to`; runs of zeros become holes.
+pub(super) fn with_holes(from: &mut dyn Read, to: &File) -> io::Result<()> {
+    let mut target = to;
+    let mut space = vec![0; 64 << 10];
+    let mut size = 0;
+    loop {
+        let mut filled = 0;
+        while filled < space.len() {
+            match from.read(&mut space[filled..]) {
+                Ok(0) => break,
+                Ok(length) => filled += length,
+                Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        if filled == 0 {
+            return to.set_len(size);
+        }
+        if space[..filled].iter().any(|byte| *byte != 0) {
+            target.seek(SeekFrom::Start(size))?;
+            target.write_all(&space[..filled])?;
+        }
+        size += filled as u64;
+    }
+}
+
 /// Writes exactly `size` bytes of `from`; a file that became shorter meanwhile is filled with zeros, so that
 /// what was promised is kept.
 pub fn exactly(from: &mut dyn Read, to: &mut dyn Write, size: u64) -> io::Result<()> {

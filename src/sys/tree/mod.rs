@@ -5,6 +5,7 @@
 
 mod compare;
 mod data;
+mod merge;
 mod put;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod walk;
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -20,8 +22,9 @@ use rustix::fs::{FileType, Stat};
 pub use compare::{Change, ChangeKind, Compared, compare};
 pub(super) use compare::{is_opaque, is_whiteout};
 pub use data::exactly;
+pub use merge::{Present, adopt, conflict, merge};
 pub use put::{Links, Owner, Put};
-pub use walk::{Start, walk, walk_levels};
+pub use walk::{Start, walk, walk_levels, walk_whole};
 
 use crate::Result;
 
@@ -68,7 +71,7 @@ pub struct Entry {
     pub modified_nanos: u32,
     /// The file's capabilities as the kernel keeps them (`security.capability`).
     pub capability: Option<Vec<u8>>,
-    /// The other extended attributes that an archive tells of; a walk looks at none.
+    /// The other extended attributes that an archive tells of; only [`walk_whole`] looks at them.
     pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -118,10 +121,26 @@ impl Entry {
         }))
     }
 
+    /// Give an open directory what the entry says of one: owner, users' attributes, mode and times.
+    pub fn give(&self, directory: &OwnedFd) -> std::io::Result<()> {
+        put::give(directory, self)
+    }
+
     /// Whether it is a directory.
     pub fn is_directory(&self) -> bool {
         self.node == Node::Directory
     }
+}
+
+/// A path by which this process reaches what an open descriptor names, for as long as it is open.
+pub fn path_of(place: &OwnedFd) -> PathBuf {
+    format!("/proc/self/fd/{}", place.as_raw_fd()).into()
+}
+
+/// Whether an extended attribute is one that a user may give to a file: the others belong to the kernel, to the
+/// file system or to this machine's policy.
+fn is_users(name: &[u8]) -> bool {
+    name.starts_with(b"user.") || name.starts_with(b"system.posix_acl_")
 }
 
 /// A relative path without `.`, `..` followed; empty for the top. None when it leads above the top. A leading

@@ -10,7 +10,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{Body, Entry, Node, Sink, below, data};
+use super::{Body, Entry, Node, Sink, below, data, is_users};
 use crate::{Error, Result};
 
 /// How often a path is looked up again while it is changed meanwhile.
@@ -50,6 +50,8 @@ pub struct Put {
     owner: Owner,
     /// Devices are made; otherwise left out and named in `skipped`.
     devices: bool,
+    /// See [`Put::whole`].
+    whole: bool,
     /// The first few devices that were left out.
     skipped: Vec<PathBuf>,
     /// The directory of the last entry.
@@ -68,10 +70,17 @@ impl Put {
             links,
             owner,
             devices: links == Links::Follow,
+            whole: false,
             skipped: Vec::new(),
             parent: None,
             directories: Vec::new(),
         }
+    }
+
+    /// Keep what `cp` does not: extended attributes that entries tell of, and long runs of zeros as holes.
+    #[must_use]
+    pub fn whole(self) -> Self {
+        Self { whole: true, ..self }
     }
 
     /// Everything was put: the directories get their times. Gives the devices that were left out, the first few.
@@ -199,6 +208,7 @@ impl Put {
         let Node::File(size) = entry.node else { return Err(Errno::INVAL.into()) };
         match body {
             Body::File(from) => data::file(from, &file, size)?,
+            Body::Stream(from) if self.whole => data::with_holes(from, &file)?,
             Body::Stream(from) => drop(io::copy(from, &mut file)?),
             Body::None => {}
         }
@@ -218,6 +228,9 @@ impl Put {
                 Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM) => {}
                 Err(cause) => return Err(cause.into()),
             }
+        }
+        if self.whole {
+            xattrs(open, entry)?;
         }
         rustix::fs::fchmod(open, self.mode(entry))?;
         rustix::fs::futimens(open, &times(entry))?;
@@ -359,6 +372,25 @@ impl Sink for Put {
             _ => self.unopened(&parent, entry, (&path, &name)),
         }
     }
+}
+
+/// Owner, users' attributes, mode and times of a directory.
+pub(super) fn give(directory: &OwnedFd, entry: &Entry) -> io::Result<()> {
+    rustix::fs::fchown(directory, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))?;
+    xattrs(directory, entry)?;
+    rustix::fs::fchmod(directory, Mode::from_raw_mode(entry.mode & 0o7777))?;
+    rustix::fs::futimens(directory, &times(entry))?;
+    Ok(())
+}
+
+fn xattrs(open: &OwnedFd, entry: &Entry) -> io::Result<()> {
+    for (name, value) in entry.xattrs.iter().filter(|(name, _)| is_users(name)) {
+        match rustix::fs::fsetxattr(open, name.as_slice(), value, XattrFlags::empty()) {
+            Ok(()) | Err(Errno::OPNOTSUPP) => {}
+            Err(cause) => return Err(cause.into()),
+        }
+    }
+    Ok(())
 }
 
 fn times(entry: &Entry) -> Timestamps {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::{Body, Entry, MAX_DEPTH, MAX_ENTRIES, Node, Sink};
+use super::{Body, Entry, MAX_DEPTH, MAX_ENTRIES, Node, Sink, is_users};
 use crate::{Error, Result};
 
 /// Files with several names are remembered up to this many; the others are copied once a name.
@@ -28,18 +28,29 @@ pub struct Start {
 /// Hands everything from `place` (an `O_PATH` descriptor of a thing of any kind) to `sink`. Gives how many
 /// entries there were. Sockets are left out.
 pub fn walk(place: OwnedFd, start: &Start, sink: &mut dyn Sink) -> Result<u64> {
-    walk_levels(place, start, usize::MAX, sink)
+    begin(place, start, (usize::MAX, false), sink)
 }
 
 /// The same, down to so many levels below the start: with 1, what lies in the directory itself.
 pub fn walk_levels(place: OwnedFd, start: &Start, levels: usize, sink: &mut dyn Sink) -> Result<u64> {
-    let mut walk = Walk { sink, links: HashMap::new(), entries: 0, shown: start.shown.clone(), levels };
+    begin(place, start, (levels, false), sink)
+}
+
+/// The same as [`walk`] with extended attributes, and with the place itself as the first entry whatever it is called.
+pub fn walk_whole(place: OwnedFd, start: &Start, sink: &mut dyn Sink) -> Result<u64> {
+    begin(place, start, (usize::MAX, true), sink)
+}
+
+fn begin(place: OwnedFd, start: &Start, (levels, whole): (usize, bool), sink: &mut dyn Sink) -> Result<u64> {
+    let mut walk =
+        Walk { sink, whole, links: HashMap::new(), entries: 0, shown: start.shown.clone(), levels };
     walk.thing(place, &start.name, (Path::new(""), 0))?;
     Ok(walk.entries)
 }
 
 struct Walk<'a> {
     sink: &'a mut dyn Sink,
+    whole: bool,
     /// Device and inode of files with several names, and the first of them.
     links: HashMap<(u64, u64), PathBuf>,
     entries: u64,
@@ -68,7 +79,13 @@ impl Walk<'_> {
         }
         match entry.node {
             Node::Directory => {
-                if !name.as_os_str().is_empty() {
+                if self.whole {
+                    let open =
+                        rustix::fs::openat(&place, ".", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+                    let open = open.map_err(|cause| self.failed("open", below, cause))?;
+                    entry.xattrs = attributes(&open).map_err(|cause| self.failed("read", below, cause))?;
+                }
+                if self.whole || !name.as_os_str().is_empty() {
                     self.sink.put(&entry, Body::None)?;
                 }
                 if depth >= self.levels {
@@ -118,6 +135,9 @@ impl Walk<'_> {
         }
         let file = reopen(&place).map_err(|cause| self.failed("open", below, cause))?;
         entry.capability = capability(&file);
+        if self.whole {
+            entry.xattrs = attributes(&file).map_err(|cause| self.failed("read", below, cause))?;
+        }
         self.sink.put(&entry, Body::File(&file))
     }
 
@@ -145,6 +165,27 @@ fn capability(file: &File) -> Option<Vec<u8>> {
     let mut value = [0; 64];
     let length = rustix::fs::fgetxattr(file, c"security.capability", &mut value).ok()?;
     value.get(..length).map(<[u8]>::to_vec)
+}
+
+/// The extended attributes that users give.
+fn attributes(open: impl AsFd) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut names = vec![0; 64 << 10];
+    let length = match rustix::fs::flistxattr(&open, &mut names) {
+        Ok(length) => length,
+        Err(Errno::OPNOTSUPP) => 0,
+        Err(cause) => return Err(cause),
+    };
+    let mut found = Vec::new();
+    for name in names[..length].split(|byte| *byte == 0).filter(|name| is_users(name)) {
+        let mut value = vec![0; 64 << 10];
+        match rustix::fs::fgetxattr(&open, name, &mut value) {
+            Ok(length) => found.push((name.to_vec(), value[..length].to_vec())),
+            // Taken away since it was listed.
+            Err(Errno::NODATA) => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(found)
 }
 
 /// The names in a directory, sorted, at most `limit`.
