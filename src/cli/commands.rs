@@ -7,8 +7,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
 use super::{
-    Context, container, crictl, ctr, debug, docker_context, doctor, image, namespace, netns, pod, system,
-    unbuilt,
+    Context, container, crictl, ctr, debug, docker_context, doctor, image, manifest, namespace, netns, pod,
+    system, unbuilt,
 };
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
@@ -46,6 +46,9 @@ pub enum Verb {
     /// Manage images
     #[command(name = "image", subcommand, subcommand_value_name = "COMMAND")]
     Images(ImageFamily),
+    /// Manage docker image manifests and manifest lists
+    #[command(subcommand, subcommand_value_name = "COMMAND")]
+    Manifest(manifest::Verb),
     /// Manage containerd's namespaces
     #[command(subcommand, visible_alias = "ns", subcommand_value_name = "COMMAND")]
     Namespace(namespace::Verb),
@@ -159,6 +162,8 @@ pub enum ContainerFamily {
 pub enum ImageVerb {
     /// Download an image from a registry
     Pull(image::pull::Args),
+    /// Upload an image to a registry, or send it to another machine
+    Push(image::push::Args),
     /// List images
     Images(image::images::Args),
     /// Load an image from a tar archive or STDIN
@@ -192,10 +197,12 @@ pub enum ImageFamily {
     /// Remove one or more images
     #[command(visible_aliases = ["remove"])]
     Rm(image::rmi::Args),
-    /// Send an image to another machine: only what it lacks, unpacked there
+    /// Upload an image to a registry, or send it to another machine
     Push(image::push::Args),
     /// Display detailed information on one or more images
     Inspect(image::inspect::Args),
+    /// Convert an image: its layers to zstd or uncompressed ones, its manifests to OCI's
+    Convert(Box<image::convert::Args>),
     /// Remove unused images
     Prune(image::prune::Args),
     #[command(external_subcommand)]
@@ -248,6 +255,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Inspect(args) => container::inspect::run(args, cx).await,
         Verb::Image(verb) => dispatch_image(verb, cx).await,
         Verb::Images(verb) => dispatch_image_family(verb, cx).await,
+        Verb::Manifest(verb) => manifest::run(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::Context(verb) => docker_context::run(verb, cx),
         Verb::Debug(args) => debug::run(*args, cx).await,
@@ -299,6 +307,7 @@ async fn dispatch_container(verb: ContainerVerb, cx: &mut Context<'_>) -> Result
 async fn dispatch_image(verb: ImageVerb, cx: &mut Context<'_>) -> Result<u8> {
     match verb {
         ImageVerb::Pull(args) => image::pull::run(args, cx).await,
+        ImageVerb::Push(args) => image::push::run(args, cx).await,
         ImageVerb::Images(args) => image::images::run(args, cx).await,
         ImageVerb::Load(args) => image::load::run(args, cx).await,
         ImageVerb::Save(args) => image::save::run(args, cx).await,
@@ -319,6 +328,7 @@ async fn dispatch_image_family(verb: ImageFamily, cx: &mut Context<'_>) -> Resul
         ImageFamily::Rm(args) => image::rmi::run(args, cx).await,
         ImageFamily::Push(args) => image::push::run(args, cx).await,
         ImageFamily::Inspect(args) => image::inspect::run(args, cx).await,
+        ImageFamily::Convert(args) => image::convert::run(*args, cx).await,
         ImageFamily::Prune(args) => image::prune::run(args, cx).await,
         ImageFamily::Unknown(words) => unknown(cx, Some("image"), &words),
     }

@@ -50,6 +50,13 @@ pub enum Event<'a> {
         /// Whether anything of it is new here.
         is_new: bool,
     },
+    /// A layer that the registry took from another repository of its own.
+    Mounted {
+        /// `sha256:…`.
+        digest: &'a str,
+        /// That repository: `library/busybox`.
+        from: &'a str,
+    },
     /// A layer, by its blob's digest.
     Layer {
         /// `sha256:…`.

@@ -255,7 +255,7 @@ impl Registry {
             for (name, value) in endpoint.headers.iter().filter(|_| own) {
                 request = request.header(name.as_str(), value.as_str());
             }
-            if let Some(header) = self.auth.granted(endpoint).filter(|_| own) {
+            if let Some(header) = self.auth.granted(endpoint, scope).filter(|_| own) {
                 request = request.header("authorization", header.reveal());
             }
             let response = request.send().await.map_err(|error| Failure::transport(act, url, &error))?;

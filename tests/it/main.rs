@@ -29,6 +29,7 @@ mod images;
 mod leaks;
 mod nodes;
 mod pod;
+mod push;
 mod registry;
 mod rooms;
 mod setup;

@@ -1,5 +1,6 @@
 //! The verbs of images.
 
+pub mod convert;
 pub mod images;
 pub mod import;
 pub mod inspect;
@@ -8,8 +9,10 @@ pub mod progress;
 pub mod prune;
 pub mod pull;
 pub mod push;
+mod registry_args;
 pub mod rmi;
 pub mod save;
+mod send;
 pub mod tag;
 
 use super::{Context, errors};

@@ -1,8 +1,9 @@
-//! Images: pull, load, save, import, tag, remove, list, inspect, and finding one by what a user wrote.
+//! Images: pull, push, load, save, import, tag, remove, list, inspect, and finding one by what a user wrote.
 
 mod arrival;
 mod commit;
 mod content;
+mod convert;
 mod disk;
 mod download;
 mod import;
@@ -19,12 +20,14 @@ mod remote;
 mod remove;
 mod resolve;
 mod save;
+mod source;
 mod tag;
 mod transfer;
 mod unpack;
 mod usage;
 
 pub use commit::{Commit, Description, Format, NewLayer};
+pub use convert::{ConvertRequest, convert};
 pub use disk::{ImageUsage, prunable, prune, shared, total, usage};
 pub use import::{ImportRequest, Source, import};
 pub use inspect::{InspectedImage, Metadata, RootFs, inspect};
@@ -33,7 +36,7 @@ pub use load::{LoadRequest, Loaded, load};
 pub use mounted::{mount_at, unmount_at};
 pub use name::is_dangling;
 pub use pull::{PullOptions, PullPolicy, PullRequest, Pulled, ensure, pull, remote_tags};
-pub use push::{PushRequest, Pushed, push, push_object};
+pub use push::{PushRequest, Pushed, names_of, push, push_object};
 pub use remote::{RemoteBlob, remote_blob, remote_manifest};
 pub use remove::{RemoveOptions, Removed, remove};
 pub use resolve::{ResolvedImage, every, find, platform, platforms, read, resolve};
