@@ -202,7 +202,7 @@ fn draw(bar: &ProgressBar, before: Option<LayerState>, state: LayerState, out: b
             bar.finish();
         }
         LayerState::Exists => {
-            plain("Already exists");
+            plain(if out { "Layer already exists" } else { "Already exists" });
             bar.finish();
         }
     }

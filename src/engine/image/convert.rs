@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::containerd::{BlobReader, Client, Code};
@@ -85,23 +86,31 @@ impl Convert<'_> {
             let Target::Manifest(manifest) = read_target(self.client, entry).await? else {
                 return Err(Error::failed(format!("{}: an index inside of an index", target.digest())));
             };
-            let mut made = self.manifest(entry, *manifest).await?;
-            made.set_platform(entry.platform().clone());
-            made.set_annotations(entry.annotations().clone());
-            converted.push(made);
+            converted.push(self.manifest(entry, *manifest).await?);
         }
         if let ([one], false) = (converted.as_slice(), self.request.all_platforms) {
             return Ok(one.clone());
         }
-        let mut index = *index;
-        index.set_manifests(converted);
         let kind = match self.is_oci() || target.media_type().as_ref() == media::OCI_INDEX {
             true => media::OCI_INDEX,
             false => media::DOCKER_INDEX,
         };
-        index.set_media_type(Some(MediaType::from(kind)));
-        let labels = media::index_labels(&index);
-        store(self.client, kind, &json(&index)?, labels).await
+        // As JSON, so that what nobody here knows stays.
+        let mut json: Value = read_json(self.client, target).await?;
+        let described = json["manifests"].as_array().cloned().unwrap_or_default();
+        let renewed = entries.iter().zip(&converted).filter_map(|(entry, made)| {
+            let digest = entry.digest().as_ref();
+            let mut item = described.iter().find(|item| item["digest"] == digest)?.clone();
+            item["mediaType"] = made.media_type().to_string().into();
+            item["digest"] = made.digest().to_string().into();
+            item["size"] = made.size().into();
+            Some(item)
+        });
+        json["manifests"] = Value::Array(renewed.collect());
+        json["mediaType"] = kind.into();
+        let mut index = *index;
+        index.set_manifests(converted);
+        store(self.client, kind, json.to_string().as_bytes(), media::index_labels(&index)).await
     }
 
     /// The entries to keep. What a builder attests is about the images as they were.
@@ -159,7 +168,9 @@ impl Convert<'_> {
         let kind = if is_oci { media::OCI_MANIFEST } else { media::DOCKER_MANIFEST };
         manifest.set_media_type(Some(MediaType::from(kind)));
         let labels = media::manifest_labels(&manifest);
-        store(self.client, kind, &json(&manifest)?, labels).await
+        let bytes = serde_json::to_vec(&manifest)
+            .map_err(|cause| Error::failed(format!("cannot make a manifest: {cause}")))?;
+        store(self.client, kind, &bytes, labels).await
     }
 
     /// The layer compressed anew; itself where it is that already.
@@ -256,10 +267,6 @@ fn in_oci_s_words(kind: &MediaType) -> MediaType {
         media::DOCKER_LAYER_GZIP => MediaType::from("application/vnd.oci.image.layer.v1.tar+gzip"),
         _ => kind.clone(),
     }
-}
-
-fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>> {
-    serde_json::to_vec(value).map_err(|cause| Error::failed(format!("cannot make a manifest: {cause}")))
 }
 
 async fn feed(mut reader: BlobReader, to: mpsc::Sender<io::Result<Vec<u8>>>) {

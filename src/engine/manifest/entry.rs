@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::image::media;
 use crate::output::raw_json::{compact, indented};
+use crate::registry::Reference;
 
 /// A manifest, and how its list describes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +68,15 @@ struct FileDescriptor {
     platform: Option<ListPlatform>,
 }
 
+impl FileDescriptor {
+    fn read(self) -> Result<(Descriptor, Option<ListPlatform>)> {
+        let digest = &self.digest;
+        let digest: Digest =
+            digest.parse().map_err(|_| Error::failed(format!("invalid digest {digest:?}")))?;
+        Ok((Descriptor::new(self.media_type.as_str().into(), self.size, digest), self.platform))
+    }
+}
+
 impl Entry {
     /// The manifest `raw` of `descriptor`, which is the image `reference`.
     pub(super) fn new(
@@ -83,8 +93,7 @@ impl Entry {
     pub(super) fn parse(bytes: &[u8], path: &str) -> Result<Self> {
         let damaged = |cause: String| Error::failed(format!("read {path}: {cause}"));
         let file: File = serde_json::from_slice(bytes).map_err(|cause| damaged(cause.to_string()))?;
-        let FileDescriptor { media_type, digest, size, platform } = file.descriptor;
-        let parsed: Digest = digest.parse().map_err(|_| damaged(format!("invalid digest {digest:?}")))?;
+        let (descriptor, platform) = file.descriptor.read().map_err(|error| damaged(error.message))?;
         let raw =
             STANDARD.decode(file.raw.unwrap_or_default()).map_err(|cause| damaged(cause.to_string()))?;
         let manifest = file.oci_manifest.or(file.schema_v2_manifest);
@@ -92,7 +101,6 @@ impl Entry {
             false => String::from_utf8_lossy(&raw).into_owned(),
             true => manifest.ok_or_else(|| damaged("no manifest in it".into()))?.to_string(),
         };
-        let descriptor = Descriptor::new(media_type.as_str().into(), size, parsed);
         Ok(Self { reference: file.reference, descriptor, platform, raw, text: compact(&text) })
     }
 
@@ -139,6 +147,21 @@ impl Entry {
 pub fn verbose_list(entries: &[Entry]) -> Result<String> {
     let files: Vec<String> = entries.iter().map(Entry::to_file).collect::<Result<_>>()?;
     Ok(indented(&format!("[{}]", files.join(",")), "\t"))
+}
+
+/// The manifests that the list or index `bytes` names.
+pub(super) fn described(bytes: &[u8], reference: &Reference) -> Result<Vec<(Descriptor, ListPlatform)>> {
+    #[derive(Deserialize)]
+    struct List {
+        manifests: Vec<FileDescriptor>,
+    }
+    let damaged = |cause: String| Error::failed(format!("{reference} is damaged: {cause}"));
+    let list: List = serde_json::from_slice(bytes).map_err(|cause| damaged(cause.to_string()))?;
+    let read = list.manifests.into_iter().map(|one| {
+        let (descriptor, platform) = one.read().map_err(|error| damaged(error.message))?;
+        Ok((descriptor, platform.unwrap_or_default()))
+    });
+    read.collect()
 }
 
 /// The list as it is pushed and shown, and its media type: OCI's where the first manifest is one of OCI's.

@@ -4,7 +4,7 @@ mod entry;
 mod store;
 
 use futures_util::StreamExt as _;
-use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
+use oci_spec::image::{Descriptor, ImageManifest};
 
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
@@ -96,12 +96,10 @@ pub async fn inspect(
     if media::is_manifest(descriptor.media_type()) {
         return Ok(Found::One(Box::new(of_registry(&registry, manifest, descriptor, bytes).await?)));
     }
-    let index: ImageIndex = parse(&bytes, manifest)?;
-    if index.manifests().len() > MOST {
+    let described = entry::described(&bytes, manifest)?;
+    if described.len() > MOST {
         return Err(Error::failed(format!("{manifest}: a list of more than {MOST} manifests")));
     }
-    let platform = |entry: &Descriptor| ListPlatform::of(entry).unwrap_or_default();
-    let described: Vec<_> = index.manifests().iter().map(|entry| (entry.clone(), platform(entry))).collect();
     let mut entries = Vec::new();
     for (entry, platform) in described.iter().filter(|_| verbose) {
         let bytes = registry.manifest(entry).await?;
@@ -339,17 +337,4 @@ async fn of_registry(
 
 fn parse<T: serde::de::DeserializeOwned>(bytes: &[u8], reference: &Reference) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|cause| Error::failed(format!("{reference} is damaged: {cause}")))
-}
-
-impl ListPlatform {
-    fn of(descriptor: &Descriptor) -> Option<Self> {
-        let platform = descriptor.platform().as_ref()?;
-        Some(Self {
-            architecture: platform.architecture().to_string(),
-            os: platform.os().to_string(),
-            os_version: platform.os_version().clone().unwrap_or_default(),
-            os_features: platform.os_features().clone().unwrap_or_default(),
-            variant: platform.variant().clone().unwrap_or_default(),
-        })
-    }
 }

@@ -238,3 +238,49 @@ fn a_registry_that_is_not_there_and_content_that_is_not() {
     assert_eq!(engine.ctr(["content", "ls", "-q"]).ok(), "");
     engine.assert_clean();
 }
+
+/// A way to the registry on port 5000 that breaks twice: after 1.5 MB of one connection, and after 18 MB of a later one.
+const BREAKING: &str = "
+import socket, threading
+limits = [1_500_000, 18_000_000]
+def carry(source, target, counts):
+    seen = 0
+    try:
+        while data := source.recv(65536):
+            seen += len(data)
+            if counts and limits and seen > limits[0]:
+                limits.pop(0)
+                with open('broken', 'a') as log: print(seen, file=log)
+                break
+            target.sendall(data)
+    except OSError: pass
+    for end in (source, target):
+        try: end.shutdown(socket.SHUT_RDWR)
+        except OSError: pass
+server = socket.create_server(('127.0.0.1', 5901))
+while True:
+    near = server.accept()[0]
+    far = socket.create_connection(('127.0.0.1', 5000))
+    threading.Thread(target=carry, args=(near, far, True), daemon=True).start()
+    threading.Thread(target=carry, args=(far, near, False), daemon=True).start()
+";
+
+#[test]
+fn a_connection_that_breaks_twice_costs_no_push() {
+    let engine = TestEngine::new();
+    let registry = engine.registry(Guard::Plain);
+    assert_eq!(registry.host, "127.0.0.1:5000");
+    fs::write(engine.directory().join("home/breaking.py"), BREAKING).unwrap();
+    let _proxy =
+        engine.program("python3", ["breaking.py"]).timeout(std::time::Duration::from_secs(3600)).spawn();
+    engine.wait_for_port(5901);
+    engine.accept();
+    let name = "127.0.0.1:5901/app:1";
+    engine.load_with_ctr(name, &image(12, 20_000_000));
+    engine.call(["push", name]).timeout(std::time::Duration::from_secs(180)).run().ok();
+    assert_eq!(engine.sh("wc -l <broken"), "2");
+    let there = format!("{}/app:1", registry.host);
+    assert_eq!((remote(&engine, &there).0, copied(&engine, &there)), (here(&engine, name), 5));
+    engine.wharfie(["rmi", name]).ok();
+    engine.assert_clean();
+}
