@@ -67,10 +67,10 @@ impl Client {
         Ok(reply.resources.into_iter().map(|resource| (resource.r#type, resource.id)).collect())
     }
 
-    /// Have the lease `id` keep the blob `digest` and, by its labels, all that it refers to.
+    /// Let the lease `id` keep the blob `digest` and what its labels refer to.
     pub async fn keep_blob(&self, id: &str, digest: &str) -> Result<()> {
-        let resource = Some(api::Resource { id: digest.into(), r#type: "content".into() });
-        let request = api::AddResourceRequest { id: id.into(), resource };
+        let resource = api::Resource { id: digest.into(), r#type: "content".into() };
+        let request = api::AddResourceRequest { id: id.into(), resource: Some(resource) };
         self.leases_api().add_resource(self.request(request)).await?;
         Ok(())
     }

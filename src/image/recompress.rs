@@ -1,23 +1,21 @@
 //! A layer compressed anew: what is in it stays the same, byte for byte.
 
-use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 
-use flate2::bufread::MultiGzDecoder;
 use oci_spec::image::Digest;
 
+use super::archive::decompressed;
 use super::digest::Hasher;
 use crate::error::{Error, Result, reason};
 
 const BUFFER: usize = 256 << 10;
-/// 128 MiB: what zstd itself takes without being asked for more.
-const LARGEST_WINDOW: u32 = 27;
 
-/// What a layer is to be compressed with.
+/// What a layer is to become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
-    /// Nothing.
+pub enum Form {
+    /// A plain tar.
     Plain,
-    /// zstd, by its level.
+    /// In zstd, by its level.
     Zstd(i32),
 }
 
@@ -25,22 +23,12 @@ pub enum Compression {
 ///
 /// # Errors
 /// The layer is damaged, or `output` takes no more.
-pub fn recompress(input: impl Read, output: impl Write, to: Compression) -> Result<Digest> {
+pub fn recompress(input: impl Read, output: impl Write, to: Form) -> Result<Digest> {
+    let (mut plain, _) = decompressed(input)?;
     let failed = |cause: io::Error| Error::failed(format!("compress the layer: {}", reason(&cause)));
-    let mut input = BufReader::with_capacity(BUFFER, input);
-    let head = input.fill_buf().map_err(failed)?.get(..4).unwrap_or_default();
-    let mut plain: Box<dyn Read + '_> = match head {
-        [0x1f, 0x8b, ..] => Box::new(MultiGzDecoder::new(input)),
-        [0x28, 0xb5, 0x2f, 0xfd] => {
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(failed)?;
-            decoder.window_log_max(LARGEST_WINDOW).map_err(failed)?;
-            Box::new(decoder)
-        }
-        _ => Box::new(input),
-    };
     match to {
-        Compression::Plain => copy(&mut plain, output).map(|(digest, _)| digest),
-        Compression::Zstd(level) => {
+        Form::Plain => copy(&mut plain, output).map(|(digest, _)| digest),
+        Form::Zstd(level) => {
             let encoder = zstd::stream::write::Encoder::new(output, level).map_err(failed)?;
             let (digest, encoder) = copy(&mut plain, encoder)?;
             encoder.finish().and_then(|mut output| output.flush()).map_err(failed)?;
@@ -83,20 +71,16 @@ mod tests {
         let mut zstd = Vec::new();
         for level in [1, 3, 19] {
             zstd.clear();
-            assert_eq!(
-                recompress(gzip.as_slice(), &mut zstd, Compression::Zstd(level)).unwrap(),
-                sha256(&tar)
-            );
+            assert_eq!(recompress(gzip.as_slice(), &mut zstd, Form::Zstd(level)).unwrap(), sha256(&tar));
             assert!(zstd.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) && zstd.len() < tar.len() / 2);
         }
         for input in [&tar, &gzip, &zstd] {
             let mut plain = Vec::new();
-            assert_eq!(recompress(input.as_slice(), &mut plain, Compression::Plain).unwrap(), sha256(&tar));
+            assert_eq!(recompress(input.as_slice(), &mut plain, Form::Plain).unwrap(), sha256(&tar));
             assert_eq!(plain, tar);
         }
-        let cut = recompress(&gzip[..gzip.len() / 2], io::sink(), Compression::Plain);
+        let cut = recompress(&gzip[..gzip.len() / 2], io::sink(), Form::Plain);
         assert!(cut.unwrap_err().message.starts_with("read the layer: "));
-        assert!(recompress(&zstd[..zstd.len() / 2], io::sink(), Compression::Plain).is_err());
-        assert_eq!(recompress(&[] as &[u8], io::sink(), Compression::Plain).unwrap(), sha256(&[]));
+        assert!(recompress(&zstd[..zstd.len() / 2], io::sink(), Form::Plain).is_err());
     }
 }

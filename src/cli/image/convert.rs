@@ -8,7 +8,7 @@ use crate::cli::args::errors::{invalid, unsupported};
 use crate::engine::image::{self, ConvertRequest};
 use crate::error::{Error, Kind, Result};
 use crate::image::platform::Platform;
-use crate::image::recompress::Compression;
+use crate::image::recompress::Form;
 use crate::registry::Reference;
 
 /// Flags of `image convert`.
@@ -142,8 +142,8 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         return Err(Error::new(Kind::Failed, "refusing to create a tag with a digest reference"));
     }
     let layers = match (args.zstd, args.uncompress) {
-        (true, _) => Some(Compression::Zstd(args.zstd_compression_level)),
-        (false, true) => Some(Compression::Plain),
+        (true, _) => Some(Form::Zstd(args.zstd_compression_level)),
+        (false, true) => Some(Form::Plain),
         (false, false) => None,
     };
     let request = ConvertRequest { layers, oci: args.oci, platforms, all_platforms: args.all_platforms };

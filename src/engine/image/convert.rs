@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::image::digest::Hasher;
 use crate::image::media;
 use crate::image::platform::Platform;
-use crate::image::recompress::{Compression, recompress};
+use crate::image::recompress::{Form, recompress};
 use crate::registry::Reference;
 
 use super::content::{Target, check, read_json, read_target, store};
@@ -22,8 +22,6 @@ use super::lease::Lease;
 use super::name;
 use super::resolve::find;
 
-const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 /// Layers converted side by side.
 const SIDE_BY_SIDE: usize = 2;
 const PART: usize = 1 << 20;
@@ -34,7 +32,7 @@ const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 #[derive(Debug, Clone)]
 pub struct ConvertRequest {
     /// How layers are to be compressed; None leaves them.
-    pub layers: Option<Compression>,
+    pub layers: Option<Form>,
     /// OCI's media types in place of docker's. zstd has no other ones.
     pub oci: bool,
     /// The platforms to keep of an index, each with its best match. None: this machine's.
@@ -135,7 +133,7 @@ impl Convert<'_> {
     }
 
     fn is_oci(&self) -> bool {
-        self.request.oci || matches!(self.request.layers, Some(Compression::Zstd(_)))
+        self.request.oci || matches!(self.request.layers, Some(Form::Zstd(_)))
     }
 
     async fn manifest(&self, descriptor: &Descriptor, mut manifest: ImageManifest) -> Result<Descriptor> {
@@ -162,7 +160,7 @@ impl Convert<'_> {
         manifest.set_layers(layers);
         if is_oci && !was_oci {
             let mut config = manifest.config().clone();
-            config.set_media_type(MediaType::from(OCI_CONFIG));
+            config.set_media_type(MediaType::from(media::OCI_CONFIG));
             manifest.set_config(config);
         }
         let kind = if is_oci { media::OCI_MANIFEST } else { media::DOCKER_MANIFEST };
@@ -174,21 +172,15 @@ impl Convert<'_> {
     }
 
     /// The layer compressed anew; itself where it is that already.
-    async fn layer(
-        &self,
-        layer: &Descriptor,
-        diff_id: &str,
-        to: Compression,
-        is_oci: bool,
-    ) -> Result<Descriptor> {
+    async fn layer(&self, layer: &Descriptor, diff_id: &str, to: Form, is_oci: bool) -> Result<Descriptor> {
         let digest = layer.digest().as_ref();
-        if to == Compression::Plain && digest == diff_id {
+        if to == Form::Plain && digest == diff_id {
             return Ok(layer.clone());
         }
         let kind = match (to, is_oci) {
-            (Compression::Zstd(_), _) => "application/vnd.oci.image.layer.v1.tar+zstd",
-            (Compression::Plain, true) => OCI_LAYER,
-            (Compression::Plain, false) => media::DOCKER_LAYER,
+            (Form::Zstd(_), _) => media::OCI_LAYER_ZSTD,
+            (Form::Plain, true) => media::OCI_LAYER,
+            (Form::Plain, false) => media::DOCKER_LAYER,
         };
         let made = self.write(digest, to).await.map_err(|error| error.context(digest))?;
         if made.tar != diff_id {
@@ -206,7 +198,7 @@ impl Convert<'_> {
     }
 
     /// Write the new blob: one thread compresses, this side brings it its input and takes its output.
-    async fn write(&self, digest: &str, to: Compression) -> Result<Made> {
+    async fn write(&self, digest: &str, to: Form) -> Result<Made> {
         let reader = self.client.blob_reader(digest, 0).await?;
         let (sender, input) = mpsc::channel(2);
         let (output, mut parts) = mpsc::channel::<Vec<u8>>(2);
@@ -263,8 +255,8 @@ struct Made {
 /// docker's media types in OCI's words.
 fn in_oci_s_words(kind: &MediaType) -> MediaType {
     match kind.as_ref() {
-        media::DOCKER_LAYER => MediaType::from(OCI_LAYER),
-        media::DOCKER_LAYER_GZIP => MediaType::from("application/vnd.oci.image.layer.v1.tar+gzip"),
+        media::DOCKER_LAYER => MediaType::from(media::OCI_LAYER),
+        media::DOCKER_LAYER_GZIP => MediaType::from(media::OCI_LAYER_GZIP),
         _ => kind.clone(),
     }
 }

@@ -33,7 +33,7 @@ impl Lease {
         Ok(Self { client: plain.with_lease(&id)?, plain, id, family })
     }
 
-    /// Keep a blob that is there, and all that its labels refer to.
+    /// Keep a blob that is there already, with what its labels refer to.
     pub(super) async fn keep(&self, digest: &str) -> Result<()> {
         Ok(self.plain.keep_blob(&self.id, digest).await?)
     }
