@@ -2,12 +2,11 @@
 
 use serde_json::json;
 
-use super::told;
+use super::{platforms, told};
 use crate::cli::Context;
 use crate::cli::args::errors::{invalid, unsupported};
 use crate::engine::image::{self, ConvertRequest};
 use crate::error::{Error, Kind, Result};
-use crate::image::platform::Platform;
 use crate::image::recompress::Form;
 use crate::registry::Reference;
 
@@ -135,8 +134,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if !matches!(args.format.as_str(), "" | "json") {
         return Err(invalid(&args.format, "--format", "it is json"));
     }
-    let words = args.platform.iter().flat_map(|list| list.split(',')).filter(|word| !word.is_empty());
-    let platforms: Vec<Platform> = words.map(image::platform).collect::<Result<_>>().map_err(told)?;
+    let platforms = platforms(&args.platform)?;
     let target = Reference::parse(&args.target).map_err(told)?.with_default_tag();
     if target.digest().is_some() {
         return Err(Error::new(Kind::Failed, "refusing to create a tag with a digest reference"));

@@ -2,7 +2,7 @@
 
 use super::progress::Bars;
 use super::registry_args::RegistryArgs;
-use super::{one_platform, platform, send, told};
+use super::{platform, platforms, send, told};
 use crate::cli::Context;
 use crate::cli::args::errors::unsupported;
 use crate::engine::Engine;
@@ -117,7 +117,14 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     if args.all_tags && !is_bare {
         return Err(Error::failed("tag can't be used with --all-tags/-a"));
     }
-    let wanted = one_platform(&args.platform)?;
+    let wanted = match platforms(&args.platform)?.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        _ => {
+            return Err(Error::failed("more than one --platform is not supported")
+                .hint("leave it out for all platforms, or call once for each"));
+        }
+    };
     if is_bare && !args.all_tags && !args.quiet {
         cx.ui.line("Using default tag: latest")?;
     }
