@@ -7,8 +7,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::args::{errors::translate, pflag};
 use super::globals::Globals;
 use super::{
-    Context, container, crictl, ctr, debug, docker_context, doctor, image, namespace, netns, network, pod,
-    registry, system, unbuilt, volume,
+    Context, container, crictl, ctr, debug, docker_context, doctor, image, manifest, namespace, netns,
+    network, pod, registry, system, unbuilt, volume,
 };
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
@@ -55,6 +55,9 @@ pub enum Verb {
     /// Ask registries, and log in to them
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     Registry(registry::Verb),
+    /// Manage docker image manifests and manifest lists
+    #[command(subcommand, subcommand_value_name = "COMMAND")]
+    Manifest(manifest::Verb),
     /// Manage containerd's namespaces
     #[command(subcommand, visible_alias = "ns", subcommand_value_name = "COMMAND")]
     Namespace(namespace::Verb),
@@ -174,6 +177,8 @@ pub enum ContainerFamily {
 pub enum ImageVerb {
     /// Download an image from a registry
     Pull(image::pull::Args),
+    /// Upload an image to a registry, or send it to another machine
+    Push(image::push::Args),
     /// List images
     Images(image::images::Args),
     /// Load an image from a tar archive or STDIN
@@ -221,10 +226,12 @@ pub enum ImageFamily {
     Usage(image::usage::Args),
     /// List the tags that a registry has of a repository
     Tags(image::tags::Args),
-    /// Send an image to another machine: only what it lacks, unpacked there
+    /// Upload an image to a registry, or send it to another machine
     Push(image::push::Args),
     /// Display detailed information on one or more images
     Inspect(image::inspect::Args),
+    /// Convert an image: its layers to zstd or uncompressed ones, its manifests to OCI's
+    Convert(Box<image::convert::Args>),
     /// Remove unused images
     Prune(image::prune::Args),
     #[command(external_subcommand)]
@@ -281,6 +288,7 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Logout(args) => registry::logout::run(args, cx).await,
         Verb::Search(args) => registry::search::run(args, cx).await,
         Verb::Registry(verb) => registry::run(verb, cx).await,
+        Verb::Manifest(verb) => manifest::run(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::Network(verb) => network::run(verb, cx).await,
         Verb::Volume(verb) => volume::run(verb, cx).await,
@@ -334,6 +342,7 @@ async fn dispatch_container(verb: ContainerVerb, cx: &mut Context<'_>) -> Result
 async fn dispatch_image(verb: ImageVerb, cx: &mut Context<'_>) -> Result<u8> {
     match verb {
         ImageVerb::Pull(args) => image::pull::run(args, cx).await,
+        ImageVerb::Push(args) => image::push::run(args, cx).await,
         ImageVerb::Images(args) => image::images::run(args, cx).await,
         ImageVerb::Load(args) => image::load::run(args, cx).await,
         ImageVerb::Save(args) => image::save::run(args, cx).await,
@@ -361,6 +370,7 @@ async fn dispatch_image_family(verb: ImageFamily, cx: &mut Context<'_>) -> Resul
         ImageFamily::Tags(args) => image::tags::run(args, cx).await,
         ImageFamily::Push(args) => image::push::run(args, cx).await,
         ImageFamily::Inspect(args) => image::inspect::run(args, cx).await,
+        ImageFamily::Convert(args) => image::convert::run(*args, cx).await,
         ImageFamily::Prune(args) => image::prune::run(args, cx).await,
         ImageFamily::Unknown(words) => unknown(cx, Some("image"), &words),
     }

@@ -15,6 +15,7 @@ mod foreign;
 mod globals;
 mod hidden;
 mod image;
+mod manifest;
 mod names;
 mod namespace;
 mod namespaces;

@@ -16,7 +16,6 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
     (&["plugin"], "docker's plugins need docker's daemon"),
     (&["trust"], "Docker Content Trust is retired by docker itself"),
     (&["checkpoint"], "checkpoints come in a later version"),
-    (&["push", "manifest"], "this registry verb comes in a later version"),
 ];
 
 /// Why a verb is not here. None for a word that is no verb of anybody's.

@@ -47,7 +47,7 @@ pub struct Ingest {
 impl Client {
     /// A whole blob of at most `limit` bytes: manifests and configurations.
     pub async fn read_blob(&self, digest: &str, limit: u64) -> Result<Vec<u8>> {
-        let mut stream = self.read_blob_from(digest, 0).await?;
+        let mut stream = self.read_blob_from(digest, 0, 0).await?;
         let mut bytes = Vec::new();
         while let Some(part) = stream.message().await? {
             bytes.extend_from_slice(&part.data);
@@ -65,7 +65,7 @@ impl Client {
         offset: u64,
         mut sink: impl FnMut(Vec<u8>) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
-        let mut stream = self.read_blob_from(digest, offset).await?;
+        let mut stream = self.read_blob_from(digest, offset, 0).await?;
         while let Some(part) = stream.message().await.map_err(Error::from)? {
             sink(part.data)?;
         }
@@ -74,16 +74,23 @@ impl Client {
 
     /// A blob from `offset` on, one part after the other.
     pub async fn blob_reader(&self, digest: &str, offset: u64) -> Result<BlobReader> {
-        Ok(BlobReader { stream: self.read_blob_from(digest, offset).await? })
+        Ok(BlobReader { stream: self.read_blob_from(digest, offset, 0).await? })
+    }
+
+    /// `size` bytes (more than 0) of a blob from `offset` on, one part after the other.
+    pub async fn blob_range(&self, digest: &str, offset: u64, size: u64) -> Result<BlobReader> {
+        Ok(BlobReader { stream: self.read_blob_from(digest, offset, size).await? })
     }
 
     async fn read_blob_from(
         &self,
         digest: &str,
         offset: u64,
+        size: u64,
     ) -> Result<tonic::Streaming<api::ReadContentResponse>> {
-        let offset = i64::try_from(offset).map_err(|_| Error::other("offset out of range"))?;
-        let request = self.request(api::ReadContentRequest { digest: digest.into(), offset, size: 0 });
+        let number = |number: u64| i64::try_from(number).map_err(|_| Error::other("offset out of range"));
+        let (offset, size) = (number(offset)?, number(size)?);
+        let request = self.request(api::ReadContentRequest { digest: digest.into(), offset, size });
         Ok(self.content_api().read(request).await?.into_inner())
     }
 

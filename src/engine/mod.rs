@@ -6,6 +6,7 @@ pub mod disk;
 pub mod doctor;
 pub mod event;
 pub mod image;
+pub mod manifest;
 pub mod namespace;
 pub mod network;
 pub mod node;

@@ -6,3 +6,4 @@ pub mod digest;
 pub mod media;
 pub mod platform;
 pub mod progress;
+pub mod recompress;

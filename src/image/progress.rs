@@ -57,6 +57,13 @@ pub enum Event<'a> {
         /// Their names.
         hosts: &'a str,
     },
+    /// A layer that the registry took from another repository of its own.
+    Mounted {
+        /// `sha256:…`.
+        digest: &'a str,
+        /// That repository: `library/busybox`.
+        from: &'a str,
+    },
     /// A layer, by its blob's digest.
     Layer {
         /// `sha256:…`.

@@ -3,6 +3,7 @@
 pub mod format;
 pub mod inspect;
 pub mod notation;
+pub mod raw_json;
 pub mod table;
 pub mod template;
 pub mod ui;

@@ -28,8 +28,8 @@ pub(super) struct Auth {
     environment: Option<Secret>,
     /// What a flag gives; it beats the file.
     given: Option<Credentials>,
-    /// By endpoint.
-    granted: Mutex<HashMap<String, Granted>>,
+    /// By endpoint and scope.
+    granted: Mutex<HashMap<(String, String), Granted>>,
 }
 
 /// What a host lets us in with.
@@ -71,13 +71,14 @@ impl Auth {
         Self { given: Some(given.clone()), ..Self::new(config) }
     }
 
-    /// What `endpoint` lets us in with, if it wanted something before.
-    pub(super) fn granted(&self, endpoint: &Endpoint) -> Option<Granted> {
-        self.granted.lock().ok()?.get(&endpoint.base).cloned()
+    /// What `endpoint` lets us in with, if it wanted something for `scope` before.
+    pub(super) fn granted(&self, endpoint: &Endpoint, scope: &str) -> Option<Granted> {
+        self.granted.lock().ok()?.get(&(endpoint.base.clone(), scope.to_owned())).cloned()
     }
 
-    /// Answer the challenge in `headers`. `scope` is what is wanted: `repository:library/busybox:pull`; empty for a
-    /// log-in, which also asks for an identity token: that one is given back where there is one.
+    /// Answer the challenge in `headers`. `scope` is what is wanted, a word a repository:
+    /// `repository:library/busybox:pull`; empty for a log-in, which also asks for an identity token: that one is given
+    /// back where there is one.
     pub(super) async fn answer(
         &self,
         sender: &Sender<'_>,
@@ -112,7 +113,7 @@ impl Auth {
             });
         };
         if let Ok(mut granted) = self.granted.lock() {
-            granted.insert(endpoint.base.clone(), Granted { header, origin });
+            granted.insert((endpoint.base.clone(), scope.to_owned()), Granted { header, origin });
         }
         Ok(refresh)
     }
@@ -158,8 +159,14 @@ async fn token(
     }
     let is_login = scope.is_empty();
     let service = challenge.parameters.get("service").map(String::as_str).unwrap_or_default();
-    let scope = challenge.parameters.get("scope").map_or(scope, String::as_str);
-    let mut fields = vec![("service", service), ("scope", scope)];
+    let scopes = scopes(challenge.parameters.get("scope").map_or("", String::as_str), scope);
+    let all = scopes.join(" ");
+    let mut fields = vec![("service", service)];
+    match known {
+        // The two protocols write a list of scopes differently.
+        Some(Credentials::IdentityToken(_)) => fields.push(("scope", &all)),
+        _ => fields.extend(scopes.iter().map(|scope| ("scope", *scope))),
+    }
     fields.retain(|(_, value)| !value.is_empty());
     let request = if let Some(Credentials::IdentityToken(refresh)) = known {
         fields.extend([
@@ -197,6 +204,18 @@ async fn token(
     }
     let bytes = read_up_to(response, LARGEST_TOKEN).await.unwrap_or_default();
     read_token(&bytes).ok_or_else(|| Error::failed(format!("{realm}: the token server sent no token")).into())
+}
+
+/// The scopes to ask for: the registry's own words, and what is `wanted` of repositories that it does not name.
+fn scopes<'a>(challenged: &'a str, wanted: &'a str) -> Vec<&'a str> {
+    let repository = |scope: &'a str| scope.rsplit_once(':').map_or(scope, |(repository, _)| repository);
+    let mut scopes: Vec<&str> = challenged.split_whitespace().collect();
+    for scope in wanted.split_whitespace() {
+        if scopes.iter().all(|known| repository(known) != repository(scope)) {
+            scopes.push(scope);
+        }
+    }
+    scopes
 }
 
 fn read_token(bytes: &[u8]) -> Option<Tokens> {
@@ -269,6 +288,26 @@ mod tests {
         assert_eq!(found[1].parameters["realm"], "x");
         for odd in ["", "Basic", "=", "Bearer realm=\"", ",,,", "Bearer realm=\"a\\\"b\"", "é=\"ü\""] {
             let _ = challenges(odd);
+        }
+    }
+
+    #[test]
+    fn scopes_are_the_registry_s_and_what_it_does_not_name() {
+        for (challenged, wanted, expected) in [
+            ("", "repository:a:pull", vec!["repository:a:pull"]),
+            ("repository:a:pull,push", "repository:a:pull", vec!["repository:a:pull,push"]),
+            (
+                "repository:a:pull,push repository:b:pull",
+                "repository:a:pull,push repository:b:pull",
+                vec!["repository:a:pull,push", "repository:b:pull"],
+            ),
+            (
+                "repository:a:push",
+                "repository:a:pull,push repository:h:5/b:pull",
+                vec!["repository:a:push", "repository:h:5/b:pull"],
+            ),
+        ] {
+            assert_eq!(scopes(challenged, wanted), expected, "{challenged}");
         }
     }
 

@@ -110,7 +110,7 @@ impl Connection {
         loop {
             let mut request = make(&client, url.clone());
             let mut origin = "none".to_owned();
-            let granted = self.auth.granted(endpoint).filter(|_| own);
+            let granted = self.auth.granted(endpoint, scope).filter(|_| own);
             let is_log_in = |name: &str| name.eq_ignore_ascii_case("authorization");
             for (name, value) in endpoint.headers.iter().chain(&self.headers).filter(|_| own) {
                 // What the host has asked for counts more than what a file says.

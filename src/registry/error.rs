@@ -72,6 +72,11 @@ impl Failure {
         let mut unresolved = false;
         while let Some(source) = innermost.source() {
             innermost = source;
+            // What was to be sent could not be read: asking again changes nothing.
+            if let Some(Error { kind, message, hints }) = source.downcast_ref::<Error>() {
+                let error = Error { kind: *kind, message: message.clone(), hints: hints.clone() };
+                return error.into();
+            }
             // The connector's error for names has no public type.
             unresolved |= source.to_string() == "dns error";
         }

@@ -1,10 +1,7 @@
-//! Uploading: a blob that the registry lacks in one piece, then the manifests that name it.
+//! Pushing into one repository: which host takes it, and the manifests. Blobs are [`super::upload`]'s.
 
-use std::sync::Mutex;
-
-use futures_util::stream::BoxStream;
 use oci_spec::image::Descriptor;
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, RequestBuilder, Response, Url};
 
 use crate::error::{Error, Result};
 
@@ -12,117 +9,145 @@ use super::endpoint::Endpoint;
 use super::error::{Cause, Failure};
 use super::fetch::{Registry, parse};
 
-/// A blob's bytes, part by part.
-pub type Body = BoxStream<'static, Result<Vec<u8>>>;
+/// Tries of one request.
+pub(super) const ATTEMPTS: u32 = 5;
+
+/// A repository by the host that takes uploads into it.
+pub struct Receiver<'a> {
+    registry: &'a Registry,
+    endpoint: &'a Endpoint,
+}
 
 impl Registry {
-    /// Give the registry a blob, unless it has it: then `open` is not called. True when it was sent.
+    /// The first host that takes uploads and answers: `asked` is the manifest that it is asked for.
     ///
     /// # Errors
-    /// [`Failure`] of the first host that takes uploads; errors of `open`'s stream.
-    pub async fn push_blob(
-        &self,
-        blob: &Descriptor,
-        open: impl AsyncFnOnce() -> Result<Body>,
-    ) -> Result<bool> {
-        let (endpoint, known) = self.receiver(&format!("/blobs/{}", blob.digest())).await?;
-        if known {
-            return Ok(false);
-        }
-        let start = self.address(endpoint, "/blobs/uploads/")?;
-        let begun =
-            self.put(endpoint, (&Method::POST, &start), |request| request.header("content-length", "0"));
-        let begun = begun.await.map_err(|failure| self.refused(failure))?;
-        let mut location = location(&begun)?;
-        location.query_pairs_mut().append_pair("digest", blob.digest().as_ref());
-        // Sent once: a registry that wants another log-in in the middle has to be asked again from the start.
-        let body = Mutex::new(Some(open().await?));
-        let sent = self.put(endpoint, (&Method::PUT, &location), |request| {
-            let body = body.lock().ok().and_then(|mut body| body.take());
-            let request = request.header("content-type", "application/octet-stream");
-            match body {
-                Some(body) => {
-                    request.header("content-length", blob.size()).body(reqwest::Body::wrap_stream(body))
-                }
-                None => request,
-            }
-        });
-        sent.await.map_err(|failure| self.refused(failure))?;
-        Ok(true)
-    }
-
-    /// Give the registry a manifest or index under `name`, a tag or a digest. What it names must be there.
-    pub async fn push_manifest(&self, manifest: &Descriptor, bytes: Vec<u8>, name: &str) -> Result<()> {
-        let (endpoint, _) = self.receiver(&format!("/manifests/{}", manifest.digest())).await?;
-        let address = self.address(endpoint, &format!("/manifests/{name}"))?;
-        let sent = self.put(endpoint, (&Method::PUT, &address), |request| {
-            request.header("content-type", manifest.media_type().to_string()).body(bytes.clone())
-        });
-        sent.await.map_err(|failure| self.refused(failure))?;
-        Ok(())
-    }
-
-    /// The first host that takes uploads and answers, and whether it has `path` already.
-    async fn receiver(&self, path: &str) -> Result<(&Endpoint, bool)> {
+    /// What the last host said; that none takes uploads.
+    pub async fn receiver(&self, asked: &Descriptor) -> Result<Receiver<'_>> {
         let mut last = None;
         for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.capabilities.push) {
-            let address = self.address(endpoint, path)?;
-            let accept = "*/*";
-            let asked =
-                self.put(endpoint, (&Method::HEAD, &address), |request| request.header("accept", accept));
-            match asked.await {
-                Ok(_) => return Ok((endpoint, true)),
-                Err(failure) if failure.cause == Cause::NotFound => return Ok((endpoint, false)),
+            let receiver = Receiver { registry: self, endpoint };
+            match receiver.has_manifest(asked, asked.digest().as_ref()).await {
+                Ok(_) => return Ok(receiver),
                 // Another way to the same host, and mirrors that are down.
                 Err(failure) if endpoint.fallback || failure.cause == Cause::Connect => last = Some(failure),
-                Err(failure) => return Err(self.refused(failure)),
+                Err(failure) => return Err(receiver.refused(failure)),
             }
         }
         Err(match last {
-            Some(failure) => self.refused(failure),
+            Some(failure) => failure.error.context(format!("push {}", self.reference.familiar_name())),
             None => Error::failed(format!("no configured host of {} takes uploads", self.reference.domain()))
                 .hint("look at the capabilities in its hosts.toml: one host needs \"push\""),
         })
     }
+}
 
-    async fn put(
+impl Receiver<'_> {
+    /// Whether `name`, a tag or a digest, is that manifest there.
+    ///
+    /// # Errors
+    /// [`Failure`] of anything else than that it is not there.
+    pub async fn has_manifest(&self, manifest: &Descriptor, name: &str) -> Result<bool, Failure> {
+        let url = self.address(&format!("/manifests/{name}"))?;
+        let accept = format!("{}, */*", manifest.media_type());
+        let asked = patiently(async || {
+            self.request((&Method::HEAD, &url), None, |request| request.header("accept", accept.as_str()))
+                .await
+        });
+        match asked.await {
+            Ok(response) => {
+                let told = response.headers().get("docker-content-digest");
+                Ok(told.is_some_and(|digest| digest.as_bytes() == manifest.digest().as_ref().as_bytes()))
+            }
+            Err(failure) if failure.cause == Cause::NotFound => Ok(false),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Give the registry a manifest or index under `name`, a tag or a digest, unless it is that already. What it
+    /// names must be there.
+    ///
+    /// # Errors
+    /// [`Failure`] of the last try.
+    pub async fn put_manifest(&self, manifest: &Descriptor, bytes: &[u8], name: &str) -> Result<(), Failure> {
+        if self.has_manifest(manifest, name).await? {
+            return Ok(());
+        }
+        let url = self.address(&format!("/manifests/{name}"))?;
+        patiently(async || {
+            self.request((&Method::PUT, &url), None, |request| {
+                request.header("content-type", manifest.media_type().to_string()).body(bytes.to_vec())
+            })
+            .await
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// The failure of a push in docker's words: what the registry said comes last, or what docker says of a
+    /// registry that said nothing.
+    pub fn refused(&self, failure: Failure) -> Error {
+        let denied = failure.cause == Cause::Denied;
+        let mut error = failure.error;
+        if denied {
+            for (silent, words) in [
+                ("401 Unauthorized", "unauthorized: authentication required"),
+                ("403 Forbidden", "denied: requested access to the resource is denied"),
+                ("no credentials", "no basic auth credentials"),
+            ] {
+                if error.message.ends_with(silent) {
+                    error.message = format!("{}: {words}", error.message);
+                }
+            }
+            error = error.hint("log in with `docker login` first, as a user who may push there");
+        }
+        error.context(format!("push {}", self.registry.reference.familiar_name()))
+    }
+
+    /// Send one request, logged in to push here and, for a mount, to pull from the repository `from`.
+    pub(super) async fn request(
         &self,
-        endpoint: &Endpoint,
         (method, url): (&Method, &Url),
-        more: impl Fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+        from: Option<&str>,
+        more: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, Failure> {
         let act = match *method {
             Method::HEAD => "Head",
+            Method::GET => "Get",
             Method::POST => "Post",
+            Method::PATCH => "Patch",
             _ => "Put",
         };
-        let scope = format!("repository:{}:pull,push", self.reference.path());
-        self.deliver(endpoint, (act, url), &scope, |client, url| more(client.request(method.clone(), url)))
+        let mut scope = format!("repository:{}:pull,push", self.registry.reference.path());
+        if let Some(from) = from {
+            scope.push_str(&format!(" repository:{from}:pull"));
+        }
+        self.registry
+            .deliver(self.endpoint, (act, url), &scope, |client, url| {
+                more(client.request(method.clone(), url))
+            })
             .await
     }
 
-    fn address(&self, endpoint: &Endpoint, path: &str) -> Result<Url> {
-        parse(&format!("{}/{}{path}", endpoint.base, self.reference.path()))
-    }
-
-    fn refused(&self, failure: Failure) -> Error {
-        let denied = failure.cause == Cause::Denied;
-        let error = Error::from(failure).context(format!("push {}", self.reference.familiar_name()));
-        if denied {
-            error.hint("log in with `docker login` first, as a user who may push there")
-        } else {
-            error
-        }
+    pub(super) fn address(&self, path: &str) -> Result<Url> {
+        parse(&format!("{}/{}{path}", self.endpoint.base, self.registry.reference.path()))
     }
 }
 
-/// Where an upload goes on: an address of the registry's, whole or relative.
-fn location(response: &Response) -> Result<Url> {
-    let told = response.headers().get("location").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    response
-        .url()
-        .join(told)
-        .ok()
-        .filter(|url| !told.is_empty() && matches!(url.scheme(), "http" | "https"))
-        .ok_or_else(|| Error::failed(format!("the registry names no place for the upload: {told:?}")))
+/// Ask again where that may help, after the time that the registry names or a growing one.
+pub(super) async fn patiently<T>(ask: impl AsyncFn() -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut attempt = 0;
+    loop {
+        match ask().await {
+            // Nobody there is told at once; only who answered before is waited for.
+            Err(failure) if failure.cause != Cause::Connect && attempt + 1 < ATTEMPTS => {
+                match failure.back_off(attempt) {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(failure),
+                }
+            }
+            result => return result,
+        }
+        attempt += 1;
+    }
 }

@@ -31,6 +31,7 @@ mod names;
 mod network;
 mod nodes;
 mod pod;
+mod push;
 mod registry;
 mod registry_verbs;
 mod rooms;

@@ -30,7 +30,7 @@ pub(crate) struct Registry {
     /// The certificate authority's file, for [`Guard::Tls`].
     pub(crate) authority: PathBuf,
     storage: PathBuf,
-    _process: Running,
+    process: Running,
 }
 
 impl Registry {
@@ -42,7 +42,7 @@ impl Registry {
         fs::create_dir_all(&storage).expect("make the registry's directory");
         let authority = directory.join("ca.crt");
         let mut config = format!(
-            "version: 0.1\nlog: {{level: warn, accesslog: {{disabled: true}}}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  \
+            "version: 0.1\nlog: {{level: warn, accesslog: {{disabled: false}}}}\nstorage:\n  filesystem: {{rootdirectory: {}}}\n  \
              delete: {{enabled: true}}\nhttp:\n  addr: 127.0.0.1:{port}\n  secret: test\n",
             storage.display()
         );
@@ -72,7 +72,7 @@ impl Registry {
             .timeout(std::time::Duration::from_secs(3600))
             .spawn();
         engine.wait_for_port(port);
-        Self { host: format!("127.0.0.1:{port}"), authority, storage, _process: process }
+        Self { host: format!("127.0.0.1:{port}"), authority, storage, process }
     }
 
     /// Puts an image into the registry's storage, as a push would: its manifest's digest.
@@ -94,6 +94,12 @@ impl Registry {
             manifest.as_bytes(),
         );
         manifest.clone()
+    }
+
+    /// Waits until a request was logged whose line contains `text`.
+    #[track_caller]
+    pub(crate) fn expect(&self, text: &str) {
+        self.process.expect(text);
     }
 
     /// The file that holds a blob, to spoil it.

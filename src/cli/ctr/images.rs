@@ -150,7 +150,7 @@ pub(super) async fn run(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Delete(args) => delete(args, cx).await,
         Verb::Tag(args) => tag(args, cx).await,
         Verb::Label(args) => label(args, cx).await,
-        Verb::Convert(args) => transfer::convert(&args),
+        Verb::Convert(args) => transfer::convert(args, cx).await,
         Verb::Usage(args) => usage(args, cx).await,
     }
 }

@@ -9,10 +9,11 @@ use crate::cli::Context;
 use crate::cli::whole_file::{WholeFile, check};
 use crate::containerd::Image;
 use crate::engine::Engine;
-use crate::engine::image::{self, Archive, PullOptions, PullRequest, PushRequest};
+use crate::engine::image::{self, Archive, ConvertRequest, PullOptions, PullRequest, PushRequest};
 use crate::error::{Error, Result};
 use crate::image::platform::Platform;
 use crate::image::progress::Silent;
+use crate::image::recompress::Form;
 use crate::registry::Reference;
 
 #[derive(Debug, clap::Args)]
@@ -70,7 +71,7 @@ pub struct PushArgs {
     /// Push content from a specific platform
     #[arg(long, value_name = "value")]
     platform: Vec<String>,
-    /// Set the max concurrent uploaded layers for each push; wharfie sends one at a time
+    /// Set the max concurrent uploaded layers for each push; wharfie sends five at a time
     #[arg(long, value_name = "value")]
     max_concurrent_uploaded_layers: Option<u32>,
     /// Allow pushing blobs that are marked as non-distributable
@@ -288,7 +289,12 @@ pub(super) async fn push(args: PushArgs, cx: &mut Context<'_>) -> Result<u8> {
         }
     };
     let begun = Instant::now();
-    let request = PushRequest { target, reference, nondistributable: args.allow_non_distributable_blobs };
+    let request = PushRequest {
+        target,
+        reference,
+        nondistributable: args.allow_non_distributable_blobs,
+        else_one: false,
+    };
     let pushed = image::push(&engine, &request, &Silent).await?;
     let (kind, digest) = (pushed.target.media_type().to_string(), pushed.target.digest().to_string());
     let act = format!("Completed push to OCI Registry ({remote})");
@@ -397,10 +403,25 @@ pub(super) async fn export(args: ExportArgs, cx: &mut Context<'_>) -> Result<u8>
     Ok(0)
 }
 
-pub(super) fn convert(args: &ConvertArgs) -> Result<u8> {
-    if args.names.len() < 2 {
+pub(super) async fn convert(args: ConvertArgs, cx: &mut Context<'_>) -> Result<u8> {
+    let [source, target] = args.names.as_slice() else {
         return Err(Error::failed("src and target image need to be specified"));
+    };
+    if [&args.erofs, &args.erofs_compressors, &args.erofs_mkfs_options].iter().any(|given| given.is_some()) {
+        return Err(
+            Error::failed("--erofs is not here").hint("its layers are for the erofs snapshotter alone")
+        );
     }
-    Err(Error::failed("converting images is not here")
-        .hint("skopeo copy --format oci, or ctr itself, converts them"))
+    if !args.platform.is_empty() && args.all_platforms {
+        return Err(Error::failed("cannot specify both --platform and --all-platforms"));
+    }
+    let platforms = args.platform.iter().map(|text| Platform::parse(text)).collect::<Result<_>>()?;
+    let layers = args.uncompress.then_some(Form::Plain);
+    let request = ConvertRequest { layers, oci: args.oci, platforms, all_platforms: args.all_platforms };
+    let engine = connect(cx).await?;
+    // ctr knows an image by its whole name only.
+    engine.containerd.image(source).await?;
+    let made = image::convert(&engine, source, &reference(target)?, &request).await?;
+    cx.ui.line(made.digest())?;
+    Ok(0)
 }

@@ -1,6 +1,7 @@
 //! The verbs of images.
 
 pub mod cat;
+pub mod convert;
 pub mod diff;
 pub mod files;
 pub mod history;
@@ -13,8 +14,10 @@ pub mod progress;
 pub mod prune;
 pub mod pull;
 pub mod push;
+mod registry_args;
 pub mod rmi;
 pub mod save;
+mod send;
 pub mod tag;
 pub mod tags;
 pub mod usage;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -97,6 +98,7 @@ impl Progress for Bars<'_> {
                 let line = format!("WARNING: {hosts} sent wrong bytes for {digest}: another host is asked");
                 shown.say(&line, true);
             }
+            Event::Mounted { digest, from } => shown.mounted(digest, from),
             Event::Layer { digest, state } => shown.layer(digest, state),
         }
     }
@@ -114,8 +116,20 @@ impl Shown<'_> {
         };
     }
 
+    fn mounted(&mut self, digest: &str, from: &str) {
+        let Some(layer) = self.layers.get(digest) else { return };
+        let words = format!("Mounted from {from}");
+        match &layer.bar {
+            Some(bar) => {
+                bar.set_style(style("{prefix}: {msg}"));
+                bar.finish_with_message(words);
+            }
+            None => self.say(&format!("{}: {words}", short(digest)), false),
+        }
+    }
+
     fn layer(&mut self, digest: &str, state: LayerState) {
-        let id: String = digest.strip_prefix("sha256:").unwrap_or(digest).chars().take(12).collect();
+        let id = short(digest);
         let before = self.layers.get(digest).map(|layer| layer.state);
         // The configuration is fetched like a layer and shown by nobody.
         if before.is_none() && state != LayerState::Waiting {
@@ -142,7 +156,7 @@ impl Shown<'_> {
             (Some(LayerState::Downloading { .. } | LayerState::Retrying(_)), LayerState::Verifying) => {
                 "Download complete".to_owned()
             }
-            (_, LayerState::Retrying(wait)) => format!("Retrying in {:.1} seconds", wait.as_secs_f64()),
+            (_, LayerState::Retrying(wait)) => retrying(wait),
             (Some(before), LayerState::Done) if before != LayerState::Done => "Pull complete".to_owned(),
             (Some(before), LayerState::Exists) if before != LayerState::Exists => "Already exists".to_owned(),
             _ => return,
@@ -152,14 +166,24 @@ impl Shown<'_> {
 }
 
 /// docker's words for a layer that goes out, and ours for what comes after: it is unpacked over there.
-fn of_push(before: Option<LayerState>, state: LayerState) -> Option<&'static str> {
-    match (before, state) {
-        (_, LayerState::Waiting) => Some("Preparing"),
-        (_, LayerState::Verifying) => Some("Pushed"),
-        (Some(LayerState::Waiting), LayerState::Exists) => Some("Layer already exists"),
-        (_, LayerState::Done) => Some("Unpacked"),
-        _ => None,
-    }
+fn of_push(before: Option<LayerState>, state: LayerState) -> Option<String> {
+    Some(match (before, state) {
+        (_, LayerState::Waiting) => "Preparing".into(),
+        (_, LayerState::Retrying(wait)) => retrying(wait),
+        (_, LayerState::Verifying) => "Pushed".into(),
+        (Some(before), LayerState::Exists) if before != LayerState::Exists => "Layer already exists".into(),
+        (_, LayerState::Done) => "Unpacked".into(),
+        _ => return None,
+    })
+}
+
+fn retrying(wait: Duration) -> String {
+    format!("Retrying in {:.1} seconds", wait.as_secs_f64())
+}
+
+/// A layer's name in lists of progress.
+fn short(digest: &str) -> String {
+    digest.strip_prefix("sha256:").unwrap_or(digest).chars().take(12).collect()
 }
 
 fn draw(bar: &ProgressBar, before: Option<LayerState>, state: LayerState, out: bool) {
@@ -187,7 +211,7 @@ fn draw(bar: &ProgressBar, before: Option<LayerState>, state: LayerState, out: b
             bar.finish();
         }
         LayerState::Exists => {
-            plain("Already exists");
+            plain(if out { "Layer already exists" } else { "Already exists" });
             bar.finish();
         }
     }

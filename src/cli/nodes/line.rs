@@ -26,6 +26,7 @@ const BY_SOCKET: &[&str] = &[
     "image save",
     "load",
     "image load",
+    "push",
     "image push",
     "import",
     "image import",
@@ -40,7 +41,7 @@ const BY_SOCKET: &[&str] = &[
 const BY_EITHER: &[&str] =
     &["ps", "container ls", "inspect", "container inspect", "version", "pod ls", "pod inspect"];
 /// What asks no containerd.
-const LOCAL: &[&str] = &["context", "completion", "help", "man"];
+const LOCAL: &[&str] = &["context", "completion", "help", "man", "manifest"];
 /// What only reads: these take `--nodes`.
 const READING: &[&str] = &[
     "ps",

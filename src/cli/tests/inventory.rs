@@ -27,11 +27,13 @@ const VERBS: &[&str] = &[
     "login",
     "logout",
     "logs",
+    "manifest",
     "network",
     "pause",
     "port",
     "ps",
     "pull",
+    "push",
     "rename",
     "restart",
     "rm",
@@ -51,7 +53,8 @@ const VERBS: &[&str] = &[
 ];
 
 /// Verbs below `image` that this program has.
-const IMAGE_VERBS: &[&str] = &["history", "inspect", "list", "ls", "prune", "remove", "rm", "rmi", "tag"];
+const IMAGE_VERBS: &[&str] =
+    &["convert", "history", "inspect", "list", "ls", "prune", "push", "remove", "rm", "rmi", "tag"];
 
 /// What is not here, and why: a command, or a command and a flag.
 const REFUSED: &[(&str, &str)] = &[

@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::net::{Connection, names};
 use crate::oci::mounts as oci;
-use crate::oci::request::{ContainerRequest, NetworkMode, NetworkRequest, Tools};
+use crate::oci::request::{ContainerRequest, NetworkMode, Tools};
 use crate::store::make_directory;
 
 /// The files of one container, or of the container whose network it shares.

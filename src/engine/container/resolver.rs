@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::model::{Container, Record};
-use super::network;
+use super::{files, network};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::monitor::{program, resolver};

@@ -326,19 +326,12 @@ impl Download<'_> {
 
     /// containerd's label on where a blob can be had again, which pushes use to mount instead of upload.
     fn source(&self) -> (String, String) {
-        let key = format!("containerd.io/distribution.source.{}", self.reference.domain());
-        (key, self.reference.path().to_owned())
+        (super::source::key(self.reference), self.reference.path().to_owned())
     }
 
     async fn note_source(&self, digest: &str, mut labels: HashMap<String, String>) -> Result<()> {
         let known = self.client.blob(digest).await?.labels;
-        let (key, path) = self.source();
-        let value = match known.get(&key) {
-            None => path,
-            Some(value) if value.split(',').any(|known| known == path) => value.clone(),
-            Some(value) => format!("{value},{path}"),
-        };
-        labels.insert(key, value);
+        labels.extend(super::source::label(&known, self.reference));
         labels.retain(|key, value| known.get(key) != Some(value));
         if !labels.is_empty() {
             self.client.label_blob(digest, labels).await?;

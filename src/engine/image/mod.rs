@@ -1,8 +1,9 @@
-//! Images: pull, load, save, import, tag, remove, list, inspect, and finding one by what a user wrote.
+//! Images: pull, push, load, save, import, tag, remove, list, inspect, and finding one by what a user wrote.
 
 mod arrival;
 mod commit;
 mod content;
+mod convert;
 mod deposit;
 mod disk;
 mod download;
@@ -27,12 +28,14 @@ mod remove_platform;
 mod resolve;
 mod save;
 mod settings;
+mod source;
 mod tag;
 mod transfer;
 mod unpack;
 mod usage;
 
 pub use commit::{Commit, Description, Format, NewLayer};
+pub use convert::{ConvertRequest, convert};
 pub use disk::{ImageUsage, prunable, prune, shared, total, usage};
 pub use history::{Step, history};
 pub use import::{ImportRequest, Source, import};
@@ -45,7 +48,7 @@ pub use mounted::{mount_at, unmount_at};
 pub use name::is_dangling;
 pub use orphans::{Keeper, Orphan, Thing, orphans, sweep};
 pub use pull::{PullOptions, PullPolicy, PullRequest, Pulled, ensure, pull, remote_tags};
-pub use push::{PushRequest, Pushed, push, push_object};
+pub use push::{PushRequest, Pushed, names_of, push, push_object};
 pub use remote::{RemoteBlob, inspect_remote, remote_blob, remote_manifest};
 pub use remove::{RemoveOptions, Removed, familiar, remove};
 pub use remove_platform::remove_platforms;

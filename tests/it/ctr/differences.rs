@@ -10,7 +10,6 @@ use crate::images::Image;
 const REFUSED: &[(&str, &str)] = &[
     ("pprof heap", "ctr: pprof is for those who develop containerd, and not here"),
     ("shim --id x state", "ctr: talking to a shim past containerd is for those who develop it, and not here"),
-    ("images convert --oci IMAGE other", "ctr: converting images is not here"),
     ("images import --compress-blobs x.tar", "ctr: --compress-blobs is not here"),
     ("images export --skip-manifest-json x.tar IMAGE", "ctr: --skip-manifest-json is not here"),
     ("install IMAGE", "ctr: installing programs of an image into containerd's opt directory is not here"),
