@@ -15,6 +15,9 @@ pub struct Args {
     /// Format output using a custom template: 'json', or a Go template
     #[arg(short, long, value_name = "string")]
     format: Option<String>,
+    /// Show docker's view (dockercompat) or containerd's own record (native)
+    #[arg(long, value_name = "MODE", default_value = "dockercompat")]
+    mode: String,
     /// Inspect a specific platform of the multi-platform image
     #[arg(long, value_name = "string")]
     platform: Option<String>,
@@ -28,9 +31,17 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let inspector = Inspector::parse(args.format.as_deref())?;
     // As with docker, the environment's platform does not count here.
     let platform = args.platform.as_deref().map(image::platform).transpose().map_err(told)?;
+    let native = crate::cli::container::inspect::is_native(&args.mode)?;
     let engine = cx.engine().await?;
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in &args.images {
+        if native {
+            match image::native(&engine, name, platform.as_ref()).await {
+                Ok(image) => found.push((Object::Other, image)),
+                Err(error) => failures.push(told(error)),
+            }
+            continue;
+        }
         match image::inspect(&engine, name, platform.as_ref()).await {
             Ok(image) => {
                 let value = serde_json::to_value(image)

@@ -1,8 +1,13 @@
 //! The verbs of images.
 
+pub mod cat;
+pub mod diff;
+pub mod files;
+pub mod history;
 pub mod images;
 pub mod import;
 pub mod inspect;
+pub mod kubernetes;
 pub mod load;
 pub mod progress;
 pub mod prune;
@@ -11,6 +16,7 @@ pub mod push;
 pub mod rmi;
 pub mod save;
 pub mod tag;
+pub mod usage;
 
 use super::{Context, errors};
 use crate::engine::image;
@@ -32,13 +38,15 @@ fn platform(given: Option<&str>, cx: &Context<'_>) -> Result<Option<Platform>> {
     text.map(image::platform).transpose().map_err(told)
 }
 
-/// The one platform of a flag that may be repeated.
-fn one_platform(given: &[String]) -> Result<Option<Platform>> {
-    let mut all = given.iter().flat_map(|list| list.split(',')).filter(|text| !text.is_empty());
-    let first = all.next().map(image::platform).transpose().map_err(told)?;
-    if all.next().is_some() {
-        return Err(Error::failed("more than one --platform is not supported")
-            .hint("leave it out for all platforms, or call once for each"));
+/// The platforms of a flag that may be repeated.
+fn platforms(given: &[String]) -> Result<Vec<Platform>> {
+    let all = given.iter().flat_map(|list| list.split(',')).filter(|text| !text.is_empty());
+    let mut platforms: Vec<Platform> = Vec::new();
+    for text in all {
+        let platform = image::platform(text).map_err(told)?;
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
     }
-    Ok(first)
+    Ok(platforms)
 }

@@ -1,5 +1,6 @@
 //! `pull`: an image from a registry.
 
+use super::kubernetes::KubernetesFlags;
 use super::progress::Bars;
 use super::{platform, told};
 use crate::cli::Context;
@@ -23,6 +24,8 @@ pub struct Args {
     /// Skip image verification (deprecated)
     #[arg(long, action = clap::ArgAction::SetFalse, hide = true)]
     disable_content_trust: bool,
+    #[command(flatten)]
+    kubernetes: KubernetesFlags,
     /// The image
     #[arg(value_name = "NAME[:TAG|@DIGEST]", required = true)]
     name: String,
@@ -45,14 +48,15 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         cx.ui.line("Using default tag: latest")?;
         cx.ui.flush()?;
     }
-    let engine = cx.engine().await?;
+    let engine = args.kubernetes.engine(cx).await?;
     for reference in references {
         let request = PullRequest { reference, platform: platform.clone(), options: PullOptions::default() };
         let bars = Bars::to_stdout(cx.ui, args.quiet);
         let pulled = image::pull(&engine, &request, &bars).await;
         bars.finish();
-        let name = pulled.map_err(told)?.reference.canonical();
-        cx.ui.line(name)?;
+        let pulled = pulled.map_err(told)?;
+        cx.ui.line(pulled.reference.canonical())?;
+        args.kubernetes.publish(&engine, pulled.target.digest().as_ref(), cx).await.map_err(told)?;
     }
     Ok(0)
 }

@@ -19,6 +19,8 @@ const VERBS: &[&str] = &[
     "exec",
     "export",
     "healthcheck",
+    "history",
+    "images",
     "info",
     "inspect",
     "kill",
@@ -29,6 +31,7 @@ const VERBS: &[&str] = &[
     "rename",
     "restart",
     "rm",
+    "rmi",
     "run",
     "start",
     "stats",
@@ -40,6 +43,9 @@ const VERBS: &[&str] = &[
     "version",
     "wait",
 ];
+
+/// Verbs below `image` that this program has.
+const IMAGE_VERBS: &[&str] = &["history", "inspect", "list", "ls", "prune", "remove", "rm", "rmi", "tag"];
 
 /// What is not here, and why: a command, or a command and a flag.
 const REFUSED: &[(&str, &str)] = &[
@@ -136,7 +142,12 @@ fn missing(table: &str, program: &str, least_columns: usize) -> Vec<String> {
         assert!(columns.len() > least_columns, "short row: {row}");
         let (command, flag, short) = (columns[0], columns[1], columns[2]);
         let words: Vec<&str> = command.split(' ').skip(1).collect();
-        if words.first().is_some_and(|verb| !VERBS.contains(verb)) || columns[5] == "unimplemented" {
+        let known = match words.as_slice() {
+            ["image", verb, ..] => IMAGE_VERBS.contains(verb),
+            [verb, ..] => VERBS.contains(verb),
+            [] => true,
+        };
+        if !known || columns[5] == "unimplemented" {
             continue;
         }
         seen += 1;
