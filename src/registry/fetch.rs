@@ -185,6 +185,10 @@ impl Registry {
         Ok(BlobStream { response, host, skip })
     }
 
+    fn is_distrusted(&self, host: &String) -> bool {
+        self.distrusted.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
+    }
+
     async fn manifest_body(&self, response: Response) -> Result<Vec<u8>> {
         let url = response.url().clone();
         read_up_to(response, LARGEST_MANIFEST as usize).await.ok_or_else(|| {
@@ -219,10 +223,7 @@ impl Registry {
         let mut failures: Vec<(&Endpoint, Failure)> = Vec::new();
         for (index, endpoint) in self.endpoints.iter().enumerate().skip(first) {
             let able = if by_tag { endpoint.capabilities.resolve } else { endpoint.capabilities.pull };
-            let distrusted = self.distrusted.lock().unwrap_or_else(PoisonError::into_inner);
-            let able = able && !distrusted.contains(&endpoint.host);
-            drop(distrusted);
-            if !able {
+            if !able || self.is_distrusted(&endpoint.host) {
                 continue;
             }
             match self.ask_one(endpoint, ask).await {
