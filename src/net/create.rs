@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::cni::{self, Kept, Network, id_of, is_link_name, is_name, offset};
-use super::known::{overlap, path_of};
+use super::known::{overlap, path_of, sweep_unfinished};
 use super::link::Links;
 use super::sublink::{OWN_PARENT, Sublink};
 use super::{Networks, conflist, driver};
@@ -104,6 +104,7 @@ impl Networks {
             .map_err(|cause| Error::failed(format!("write {}: {cause}", path.display())))?;
         if let Some(directory) = path.parent() {
             make_directory(directory, 0o755)?;
+            sweep_unfinished(directory);
         }
         write_atomic(&path, text.as_bytes(), 0o644)?;
         let made = cni::read(&path).and_then(|network| {

@@ -144,6 +144,7 @@ impl Networks {
     /// docker's words for one in use; all failing steps in one.
     pub fn remove(&self, network: &Network) -> Result<()> {
         let _lock = Lock::directory(&self.conf_dir)?;
+        network.path.parent().into_iter().for_each(sweep_unfinished);
         let register = Addresses::new(&self.data_dir, network);
         // Nobody joins while it goes.
         let closed = register.close()?;
@@ -224,6 +225,17 @@ fn choose_subnet(start: u8, used: &[IpNet]) -> Option<IpNet> {
         .filter_map(|address| Ipv4Net::new(address, 24).ok())
         .map(IpNet::V4)
         .find(|subnet| !used.iter().any(|other| overlap(subnet, other)))
+}
+
+/// Removes what a killed writer left of its file. To be called with the configuration directory locked, which
+/// every writer of ours holds: nobody is at work on one.
+pub(crate) fn sweep_unfinished(directory: &Path) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(b".nerdctl-") {
+            // It disturbs nobody: readers look at names that end otherwise.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// docker's words for a network that somebody is in.

@@ -96,8 +96,7 @@ fn links_and_rules(engine: &TestEngine) -> Vec<String> {
         let name = link["ifname"].as_str().unwrap_or("?");
         let kind = link["linkinfo"]["info_kind"].as_str().unwrap_or("");
         // The default network's bridge stays; so do those that a test made by hand.
-        let of_network = name.starts_with("br-") || name.starts_with("dm-");
-        if of_network || ["veth", "macvlan", "ipvlan", "vlan", "dummy"].contains(&kind) {
+        if is_of_network(name) || ["veth", "macvlan", "ipvlan", "vlan", "dummy"].contains(&kind) {
             things.push(format!("link {name}"));
         }
     }
@@ -106,7 +105,7 @@ fn links_and_rules(engine: &TestEngine) -> Vec<String> {
             let table = &object[kind];
             // The default network stays when its containers go; others are removed by name.
             let elements = table["elem"].as_array().into_iter().flatten();
-            let made = elements.filter(|element| element.to_string().contains("\"br-"));
+            let made = elements.filter(|element| element.to_string().split('"').any(is_of_network));
             things.extend(made.map(|element| format!("nft {kind} {} element {element}", table["name"])));
             if ["bridges", "pairs", "isolated", "internal", "guarded", "subnets", "masqueraded"]
                 .iter()
@@ -124,6 +123,12 @@ fn links_and_rules(engine: &TestEngine) -> Vec<String> {
         }
     }
     things
+}
+
+/// Whether a link is one that `network create` names: a test's own have other names.
+fn is_of_network(name: &str) -> bool {
+    let id = name.strip_prefix("br-").or_else(|| name.strip_prefix("dm-"));
+    id.is_some_and(|id| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn names_a_container(comment: &str) -> bool {
@@ -166,15 +171,9 @@ fn files(engine: &TestEngine) -> Vec<String> {
             entries(&network).into_iter().filter(|file| name(file).parse::<std::net::IpAddr>().is_ok());
         things.extend(addresses.map(|file| seen("address", &file)));
     }
-    let mut directories = vec![engine.directory().join("etc/cni/net.d")];
-    while let Some(directory) = directories.pop() {
-        for file in entries(&directory) {
-            if file.is_dir() {
-                directories.push(file);
-            } else if name(&file).starts_with("nerdctl-") && name(&file) != "nerdctl-bridge.conflist" {
-                things.push(seen("network", &file));
-            }
-        }
+    // What `network create` makes lies in a directory of its namespace.
+    for namespace in entries(&engine.directory().join("etc/cni/net.d")) {
+        things.extend(entries(&namespace).iter().map(|file| seen("network", file)));
     }
     for namespace in entries(&run.join("containerd/io.containerd.runtime.v2.task")) {
         things.extend(entries(&namespace).iter().map(|bundle| seen("bundle", bundle)));

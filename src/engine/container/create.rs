@@ -24,7 +24,7 @@ use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::image::platform::Platform;
 use crate::oci::process;
-use crate::oci::request::{ContainerRequest, HealthCheck, NetworkMode};
+use crate::oci::request::{ContainerRequest, DEFAULT_NETWORK, HealthCheck, NetworkMode};
 use crate::store::Pending;
 use crate::sys::rootfs::Rootfs;
 
@@ -275,6 +275,12 @@ async fn resolve_network(engine: &Engine, request: &mut ContainerRequest) -> Res
         // Whoever shares a network shares the name by which it is known there.
         request.hostname = Some(files::hostname_of(&other));
         *reference = other.id;
+    }
+    // An id stands for its network's name, by which it is found from here on. An unknown one fails at the start.
+    for endpoint in request.network.endpoints.iter_mut().filter(|known| known.network != DEFAULT_NETWORK) {
+        if let Ok(network) = engine.networks.get(&endpoint.network) {
+            endpoint.network = network.name;
+        }
     }
     Ok(())
 }

@@ -46,6 +46,9 @@ pub async fn connect(
     let _held = hold(&engine.paths.container(&container.id)).await?;
     *container = find(engine, &container.id).await?;
     let mut record = container.record()?.clone();
+    if matches!(wish.network.as_str(), "host" | "none") {
+        return Err(not_joined(&wish.network));
+    }
     let network = match engine.networks.get(&wish.network) {
         Err(error) if error.kind == Kind::NotFound && wish.network == DEFAULT_NETWORK => {
             engine.networks.ensure_default()?
@@ -106,6 +109,10 @@ pub async fn disconnect(engine: &Engine, container: &mut Container, reference: &
     ours(container, "disconnect")?;
     let _held = hold(&engine.paths.container(&container.id)).await?;
     *container = find(engine, &container.id).await?;
+    let mode = &container.record()?.request.network.mode;
+    if *mode != NetworkMode::Bridge {
+        return Err(shared(mode));
+    }
     let name = match engine.networks.get(reference) {
         Ok(network) => network.name,
         // One that was removed under it can still be left.
@@ -114,10 +121,6 @@ pub async fn disconnect(engine: &Engine, container: &mut Container, reference: &
             false => return Err(error),
         },
     };
-    let mode = &container.record()?.request.network.mode;
-    if *mode == NetworkMode::Host || matches!(mode, NetworkMode::Container(_)) {
-        return Err(shared(mode));
-    }
     if !on(container, &name) {
         return Err(Error::failed(format!("container {} is not connected to network {name}", container.id))
             .hint(format!("`wharfie network inspect {name}` shows who is")));
@@ -213,6 +216,17 @@ fn allowed(mode: &NetworkMode, wish: &EndpointRequest) -> Result<()> {
         NetworkMode::Bridge => Ok(()),
         mode => Err(shared(mode)),
     }
+}
+
+/// docker's words for what is no network.
+fn not_joined(name: &str) -> Error {
+    let words = match name {
+        "host" => "container cannot be disconnected from host network or connected to host network",
+        _ => {
+            "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        }
+    };
+    Error::conflict(words).hint("make the container anew with --network host, or --network none")
 }
 
 /// docker's words for a container without networks of its own.

@@ -67,9 +67,8 @@ impl Users {
 
     /// Whether a container, running or not, is on the network by its record. Those of `gone` do not count.
     pub fn refer_to(&self, engine: &Engine, network: &Network, gone: &[String]) -> bool {
-        let there: Vec<&Container> =
-            self.0.iter().filter(|one| can_see(engine, network, one) && !gone.contains(&one.id)).collect();
-        there.iter().any(|one| joined(one).contains(&network.name))
+        let there = self.0.iter().filter(|one| can_see(engine, network, one) && !gone.contains(&one.id));
+        there.map(joined).any(|names| names.contains(&network.name))
     }
 }
 

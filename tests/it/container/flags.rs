@@ -387,6 +387,8 @@ fn a_shell_is_told_names_of_networks_volumes_and_containers() {
     assert_eq!(ask(&["run", "--link", "w"]), "web");
     assert_eq!(ask(&["stop", "w"]), "web");
     assert_eq!(ask(&["run", "busy"]), "busybox:latest");
+    assert_eq!(ask(&["network", "rm", "n"]), "none");
+    assert_eq!(ask(&["network", "connect", "bridge", "w"]), "web");
     engine.wharfie(["rm", "-f", "web"]).ok();
     engine.sh("rm -r /var/lib/wharfie/*/default/volumes/store");
     engine.assert_clean();

@@ -33,6 +33,8 @@ fn a_running_container_joins_and_leaves() {
     // docker's order of names: bridge before shop.
     assert_eq!(way_out(&engine, "web"), before);
     assert!(reaches(&engine, "db", "10.9.0.7") && reaches(&engine, "web", &bare(&engine, "db", "eth0")));
+    // By name too: it asks the resolver from now on, and is known there.
+    assert!(reaches(&engine, "web", "db") && reaches(&engine, "db", "site"));
     let hosts = inside(&engine, "web", "cat /etc/hosts");
     assert!(hosts.lines().any(|line| line.starts_with("10.9.0.7\t") && line.contains("site")), "{hosts}");
     let networks: Value = serde_json::from_str(
@@ -56,6 +58,8 @@ fn a_running_container_joins_and_leaves() {
     assert_eq!(inside(&engine, "web", "ls /sys/class/net | tr '\\n' ' '"), "eth0 lo ");
     assert!(!inside(&engine, "web", "cat /etc/hosts").contains("10.9.0.7"));
     assert_eq!(taken(&engine, "shop").len(), 1, "db's alone");
+    assert!(!inside(&engine, "web", "cat /etc/resolv.conf").contains("127.0.0.11"));
+    assert!(!reaches(&engine, "db", "site"), "it is known there no more");
     let again = engine.wharfie(["network", "disconnect", "shop", "web"]);
     assert!(again.fails(1).contains("is not connected to network shop"), "{again:?}");
     assert!(reaches(&engine, "web", &way_out(&engine, "web")));
@@ -235,6 +239,10 @@ fn what_cannot_be_connected_says_why() {
                 "plain",
             ],
             "No such file or directory",
+        ),
+        (
+            &["host", "plain"],
+            "container cannot be disconnected from host network or connected to host network",
         ),
         (&["--alias", "x", "bridge", "shut"], "private (none) mode"),
     ] {

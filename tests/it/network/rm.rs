@@ -50,9 +50,9 @@ fn prune_takes_what_nobody_refers_to() {
         "WARNING! This will remove all custom networks not used by at least one container.\n\
          Are you sure you want to continue? [y/N] "
     );
-    assert_eq!(prune(&["--dry-run"]), "Networks that would be deleted:\nidle\nkept");
+    assert_eq!(prune(&["--dry-run"]), "Networks that would be deleted:\nidle\nkept\n");
     assert_eq!(prune(&["-f", "--filter", "until=1h"]), "");
-    assert_eq!(prune(&["-f", "--filter", "label!=keep"]), "Deleted Networks:\nidle");
+    assert_eq!(prune(&["-f", "--filter", "label!=keep"]), "Deleted Networks:\nidle\n");
     // What would be free once the stopped container is gone goes with it.
     let look = engine.wharfie(["system", "prune", "--dry-run"]).ok().to_owned();
     assert!(look.contains("Networks that would be deleted:\nkept\nlater\n"), "{look}");
