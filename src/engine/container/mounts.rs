@@ -112,8 +112,7 @@ fn make_volumes(engine: &Engine, id: &str, wanted: &[Wanted], rootfs: &Rootfs) -
             let fill = |directory: &Path| {
                 rootfs.copy_tree(&one.request.target, directory).map(|copied| copied.is_some())
             };
-            let fill: Option<&dyn Fn(&Path) -> Result<bool>> =
-                if one.request.no_copy { None } else { Some(&fill) };
+            let fill: volume::Fill<'_> = if one.request.no_copy { None } else { Some(&fill) };
             let (volume, _) = volume::ensure(engine, &of_mount(one, id), fill)
                 .map_err(|error| of_volume(error, &one.volume))?;
             if !volumes.iter().any(|known| known.name == volume.name) {

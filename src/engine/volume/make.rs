@@ -21,7 +21,7 @@ const READY: &str = "_data.ready";
 const REMOVED: &str = ".removed-";
 
 /// Fills an empty directory; false when there is nothing to fill it with. None fills nothing.
-type Fill<'a> = Option<&'a dyn Fn(&Path) -> Result<bool>>;
+pub type Fill<'a> = Option<&'a dyn Fn(&Path) -> Result<bool>>;
 
 /// The volume of that name, made as `wanted` says if it is missing, and whether it was made. A new one, and one
 /// that is empty, is filled by `fill`. A new volume is there when it is filled: who is killed meanwhile leaves none

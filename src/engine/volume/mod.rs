@@ -17,7 +17,7 @@ pub(super) use attach::missing;
 pub use attach::{attach, place, release};
 pub(super) use content::{Unmounted, unmounted};
 pub use content::{export, import};
-pub use make::{ensure, hold, remove, remove_made_for, remove_unused, sweep};
+pub use make::{Fill, ensure, hold, remove, remove_made_for, remove_unused, sweep};
 pub use options::check_options;
 pub use usage::{VolumeUsage, prunable, prune, usage, users, volumes};
 
