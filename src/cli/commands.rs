@@ -8,7 +8,7 @@ use super::args::{errors::translate, pflag};
 use super::globals::Globals;
 use super::{
     Context, container, crictl, ctr, debug, docker_context, doctor, image, manifest, namespace, netns, pod,
-    system, unbuilt,
+    registry, system, unbuilt,
 };
 use crate::config::environment::Environment;
 use crate::error::{Error, Result};
@@ -49,6 +49,15 @@ pub enum Verb {
     /// Manage docker image manifests and manifest lists
     #[command(subcommand, subcommand_value_name = "COMMAND")]
     Manifest(manifest::Verb),
+    /// Authenticate to a registry
+    Login(registry::login::Args),
+    /// Log out from a registry
+    Logout(registry::logout::Args),
+    /// Search Docker Hub, or another registry, for images
+    Search(registry::search::Args),
+    /// Ask registries, and log in to them
+    #[command(subcommand, subcommand_value_name = "COMMAND")]
+    Registry(registry::Verb),
     /// Manage containerd's namespaces
     #[command(subcommand, visible_alias = "ns", subcommand_value_name = "COMMAND")]
     Namespace(namespace::Verb),
@@ -209,6 +218,8 @@ pub enum ImageFamily {
     Diff(image::diff::Args),
     /// Show the room that images take and share, and what nobody needs any more
     Usage(image::usage::Args),
+    /// List the tags that a registry has of a repository
+    Tags(image::tags::Args),
     /// Upload an image to a registry, or send it to another machine
     Push(image::push::Args),
     /// Display detailed information on one or more images
@@ -268,6 +279,10 @@ pub async fn dispatch(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
         Verb::Image(verb) => dispatch_image(verb, cx).await,
         Verb::Images(verb) => dispatch_image_family(verb, cx).await,
         Verb::Manifest(verb) => manifest::run(verb, cx).await,
+        Verb::Login(args) => registry::login::run(args, cx).await,
+        Verb::Logout(args) => registry::logout::run(args, cx).await,
+        Verb::Search(args) => registry::search::run(args, cx).await,
+        Verb::Registry(verb) => registry::run(verb, cx).await,
         Verb::Namespace(verb) => namespace::run(verb, cx).await,
         Verb::Context(verb) => docker_context::run(verb, cx),
         Verb::Debug(args) => debug::run(*args, cx).await,
@@ -344,6 +359,7 @@ async fn dispatch_image_family(verb: ImageFamily, cx: &mut Context<'_>) -> Resul
         ImageFamily::Cat(args) => image::cat::run(args, cx).await,
         ImageFamily::Diff(args) => image::diff::run(args, cx).await,
         ImageFamily::Usage(args) => image::usage::run(args, cx).await,
+        ImageFamily::Tags(args) => image::tags::run(args, cx).await,
         ImageFamily::Push(args) => image::push::run(args, cx).await,
         ImageFamily::Inspect(args) => image::inspect::run(args, cx).await,
         ImageFamily::Convert(args) => image::convert::run(*args, cx).await,

@@ -9,9 +9,10 @@ use super::args::parse::duration::nanoseconds;
 use super::foreign::ForeignGlobals;
 use super::names;
 use crate::config::contexts::{Contexts, DEFAULT};
+use crate::config::credentials::Secret;
 use crate::config::environment::Environment;
 use crate::config::node::{Address, Node};
-use crate::config::{Config, RegistryFlags, file};
+use crate::config::{Config, RegistryFlags, file, mirrors};
 use crate::error::{Error, Kind, Result};
 
 /// Where a containerd may listen, in the order of trying: its own, k3s's and rke2's, microk8s's, k0s's, docker's.
@@ -119,15 +120,16 @@ impl Globals {
         let data_root = environment.directory.join(data_root);
         let is_default = data_root == Path::new(DATA_ROOT);
         let known = || SOCKETS.iter().map(PathBuf::from).collect();
+        let address_given = address.is_some();
+        let addresses: Vec<PathBuf> = match (&node, address) {
+            (_, Some(address)) => vec![address],
+            (Some(Node { socket: Some(socket), .. }), None) => vec![socket.clone()],
+            _ => known(),
+        };
         Ok(Config {
             namespace_given: namespace.is_some(),
             namespace: namespace.unwrap_or_else(|| "default".into()),
-            address_given: address.is_some(),
-            addresses: match (&node, address) {
-                (_, Some(address)) => vec![address],
-                (Some(Node { socket: Some(socket), .. }), None) => vec![socket.clone()],
-                _ => known(),
-            },
+            address_given,
             context,
             runtime_dir: match variable("XDG_RUNTIME_DIR").map(PathBuf::from) {
                 Some(directory) if directory.is_dir() => directory,
@@ -156,12 +158,17 @@ impl Globals {
             // host-local's own directory, shared with nerdctl and the plugins; a data root of one's own keeps all
             // of it apart.
             cni_data_dir: if is_default { "/var/lib/cni/networks".into() } else { data_root.join("cni") },
-            hosts_dirs: if self.hosts_dir.is_empty() {
-                file.hosts_dir
-                    .unwrap_or_else(|| vec!["/etc/containerd/certs.d".into(), "/etc/docker/certs.d".into()])
-            } else {
-                self.hosts_dir.clone()
+            containerd_config: match (&self.hosts_dir[..], &file.hosts_dir) {
+                ([], None) => Some(mirrors::file_of(&addresses)),
+                _ => None,
             },
+            hosts_dirs: match &self.hosts_dir[..] {
+                [] => file
+                    .hosts_dir
+                    .unwrap_or_else(|| vec!["/etc/containerd/certs.d".into(), "/etc/docker/certs.d".into()]),
+                given => given.to_vec(),
+            },
+            auth_config: variable("DOCKER_AUTH_CONFIG").map(Secret::new),
             docker_config,
             cdi_spec_dirs: match self.foreign.cdi_spec_dirs.as_slice() {
                 [] => file.cdi_spec_dirs.unwrap_or_else(|| vec!["/etc/cdi".into(), "/var/run/cdi".into()]),
@@ -175,6 +182,7 @@ impl Globals {
             insecure_registry: self.insecure_registry || file.insecure_registry.unwrap_or(false),
             runtime: file.runtime.unwrap_or_else(|| "io.containerd.runc.v2".into()),
             data_root,
+            addresses,
             node,
             registry: RegistryFlags::default(),
         })

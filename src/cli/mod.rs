@@ -23,6 +23,7 @@ mod netns;
 mod nodes;
 mod pod;
 mod prune;
+mod registry;
 mod stream;
 mod system;
 #[cfg(test)]

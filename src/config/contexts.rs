@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::docker;
 use crate::error::{Error, Kind, Result};
-use crate::store::{Lock, make_directory, read_bounded, write_atomic};
+use crate::store::{make_directory, read_bounded, write_atomic};
 
 /// The context that is always there: what the environment and the defaults say.
 pub const DEFAULT: &str = "default";
 const LARGEST_FILE: u64 = 1 << 20;
-const LARGEST_CONFIG: u64 = 4 << 20;
 
 /// One context, with whatever docker and others keep in its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -221,7 +221,8 @@ impl Contexts {
     /// # Errors
     /// A config.json that cannot be read.
     pub fn current(&self) -> Result<Option<String>> {
-        let name = self.config()?.get("currentContext").and_then(Value::as_str).map(str::to_owned);
+        let config = docker::as_map(&self.directory.join("config.json"))?;
+        let name = config.get("currentContext").and_then(Value::as_str).map(str::to_owned);
         Ok(name.filter(|name| !name.is_empty() && name != DEFAULT))
     }
 
@@ -230,41 +231,14 @@ impl Contexts {
     /// # Errors
     /// A config.json that cannot be read or written: it is left as it was then.
     pub fn use_context(&self, name: Option<&str>) -> Result<()> {
-        make_directory(&self.directory, 0o700)?;
-        // Two commands at once must not lose each other's change.
-        let _alone = Lock::directory(&self.directory)?;
-        let mut config = self.config()?;
-        let before = match name {
-            Some(name) => config.insert("currentContext".into(), name.into()),
-            None => config.shift_remove("currentContext"),
-        };
-        if before.as_ref().and_then(Value::as_str) == name {
-            return Ok(());
-        }
-        let mut bytes = Vec::new();
-        let tabs = serde_json::ser::PrettyFormatter::with_indent(b"\t");
-        let mut writer = serde_json::Serializer::with_formatter(&mut bytes, tabs);
-        serde::Serialize::serialize(&Value::Object(config), &mut writer)
-            .map_err(|cause| Error::failed(format!("encode JSON: {cause}")))?;
-        // docker's users keep a link there to a file elsewhere.
-        let path = self.config_path();
-        let path = std::fs::canonicalize(&path).unwrap_or(path);
-        write_atomic(&path, &bytes, 0o600)
-    }
-
-    fn config_path(&self) -> PathBuf {
-        self.directory.join("config.json")
-    }
-
-    fn config(&self) -> Result<Map<String, Value>> {
-        let path = self.config_path();
-        match read_bounded(&path, LARGEST_CONFIG) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|cause| {
-                Error::failed(format!("Error parsing config file ({}): {cause}", path.display()))
-            }),
-            Err(error) if error.kind == Kind::NotFound => Ok(Map::new()),
-            Err(error) => Err(error),
-        }
+        docker::change(&self.directory, |config| {
+            let before = match name {
+                Some(name) => config.insert("currentContext".into(), name.into()),
+                None => config.shift_remove("currentContext"),
+            };
+            before.as_ref().and_then(Value::as_str) != name
+        })
+        .map(drop)
     }
 }
 
@@ -293,7 +267,7 @@ fn damaged(path: &Path, error: &Error) -> Error {
 }
 
 /// Names in the order of people: n2 before n10.
-fn natural(one: &str, other: &str) -> Ordering {
+pub fn natural(one: &str, other: &str) -> Ordering {
     let (mut a, mut b) = (one, other);
     loop {
         let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();

@@ -2,20 +2,17 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use serde::Deserialize;
 
+use super::helper;
 use crate::error::{Error, Kind, Result};
 use crate::store::read_bounded;
 
 /// The key under which docker keeps Docker Hub's credentials.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
-/// What a credential helper says when it has nothing.
-const NOT_FOUND: &str = "credentials not found in native keychain";
 const LARGEST_FILE: u64 = 4 << 20;
 
 /// A text that never shows in logs, errors or debug output.
@@ -66,7 +63,7 @@ pub enum Credentials {
 /// The part of config.json that says who logs in where.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct ConfigFile {
+pub(super) struct ConfigFile {
     auths: HashMap<String, AuthEntry>,
     creds_store: String,
     cred_helpers: HashMap<String, String>,
@@ -82,46 +79,80 @@ struct AuthEntry {
     registrytoken: Secret,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct HelperReply {
-    username: String,
-    secret: Secret,
+/// A log-in, and where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// How to log in.
+    pub credentials: Credentials,
+    /// `config.json`, `helper NAME`: for people.
+    pub origin: String,
 }
 
-/// The credentials for `registry` (`docker.io`, `host:5000`) in the directory of docker's config.json. None
-/// when there is no file or no entry. Blocks while a credential helper runs.
-pub fn find(directory: &Path, registry: &str) -> Result<Option<Credentials>> {
-    let path = directory.join("config.json");
-    let text = match read_bounded(&path, LARGEST_FILE) {
-        Ok(text) => text,
-        Err(error) if error.kind == Kind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let file: ConfigFile = serde_json::from_slice(&text).map_err(|cause| {
-        Error::failed(format!("read {}: {cause}", path.display()))
-            .hint("correct the file, or name another directory with DOCKER_CONFIG")
-    })?;
-    file.find(registry)
+/// The credentials for `registry` (`docker.io`, `host:5000`): of `given`, the text of `DOCKER_AUTH_CONFIG`, or else of
+/// docker's config.json in `directory`. None when there is no file or no entry. Blocks while a credential helper runs.
+///
+/// # Errors
+/// What is no JSON, an entry that is damaged, a helper that fails.
+pub fn find(given: Option<&Secret>, directory: &Path, registry: &str) -> Result<Option<Found>> {
+    if let Some(text) = given {
+        let file: ConfigFile = serde_json::from_str(text.reveal()).map_err(|cause| {
+            // serde's words can quote what it has read.
+            Error::failed(format!("DOCKER_AUTH_CONFIG is not valid JSON (line {})", cause.line()))
+                .hint("correct or unset it")
+        })?;
+        let entry = file.entry(registry).map(|entry| entry.credentials(registry)).transpose()?.flatten();
+        if let Some(credentials) = entry {
+            return Ok(Some(Found { credentials, origin: "DOCKER_AUTH_CONFIG".into() }));
+        }
+    }
+    ConfigFile::read(directory)?.find(registry)
+}
+
+/// The key under which docker keeps the log-in for `registry`.
+pub(super) fn key(registry: &str) -> &str {
+    if registry == "docker.io" { HUB_KEY } else { registry }
 }
 
 impl ConfigFile {
-    fn find(&self, registry: &str) -> Result<Option<Credentials>> {
-        let key = if registry == "docker.io" { HUB_KEY } else { registry };
-        let helper = self
-            .cred_helpers
-            .get(registry)
-            .or_else(|| self.cred_helpers.get(key))
-            .or((!self.creds_store.is_empty()).then_some(&self.creds_store));
-        if let Some(helper) = helper
-            && let Some(found) = ask_helper(helper, key)?
+    pub(super) fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join("config.json");
+        let text = match read_bounded(&path, LARGEST_FILE) {
+            Ok(text) => text,
+            Err(error) if error.kind == Kind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error),
+        };
+        serde_json::from_slice(&text).map_err(|cause| {
+            // serde's words can quote what it has read.
+            let (line, column) = (cause.line(), cause.column());
+            Error::failed(format!(
+                "read {}: not docker's form at line {line}, column {column}",
+                path.display()
+            ))
+            .hint("correct the file, or name another directory with DOCKER_CONFIG")
+        })
+    }
+
+    /// The helper that keeps the log-in for `registry`.
+    pub(super) fn helper(&self, registry: &str) -> Option<&str> {
+        let own = self.cred_helpers.get(registry).or_else(|| self.cred_helpers.get(key(registry)));
+        own.or(Some(&self.creds_store)).map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    fn find(&self, registry: &str) -> Result<Option<Found>> {
+        if let Some(helper) = self.helper(registry)
+            && let Some(credentials) = helper::get(helper, key(registry))?
         {
-            return Ok(Some(found));
+            return Ok(Some(Found { credentials, origin: format!("helper {helper}") }));
         }
-        let entry = self.auths.get(key).or_else(|| {
+        let entry = self.entry(registry).map(|entry| entry.credentials(registry)).transpose()?.flatten();
+        Ok(entry.map(|credentials| Found { credentials, origin: "config.json".into() }))
+    }
+
+    fn entry(&self, registry: &str) -> Option<&AuthEntry> {
+        let key = key(registry);
+        self.auths.get(key).or_else(|| {
             self.auths.iter().find(|(name, _)| host_of(name) == host_of(key)).map(|(_, entry)| entry)
-        });
-        entry.map(|entry| entry.credentials(registry)).transpose().map(Option::flatten)
+        })
     }
 }
 
@@ -140,60 +171,26 @@ impl AuthEntry {
                 password: self.password.clone(),
             }));
         }
-        let invalid =
-            || Error::failed(format!("the entry for {registry} in docker's config.json is not valid base64"));
-        let decoded = base64::engine::general_purpose::STANDARD
-            .decode(self.auth.reveal().trim())
-            .map_err(|_| invalid())?;
-        let text = String::from_utf8(decoded).map_err(|_| invalid())?;
-        let (username, password) = text.split_once(':').ok_or_else(invalid)?;
-        let password = Secret::new(password.trim_end_matches('\0'));
-        Ok(Some(Credentials::Password { username: username.into(), password }))
+        let credentials = decode(&self.auth).ok_or_else(|| {
+            Error::failed(format!("the entry for {registry} in docker's config.json is not valid base64"))
+        })?;
+        Ok(Some(credentials))
     }
+}
+
+/// `user:password` in base64.
+pub(super) fn decode(both: &Secret) -> Option<Credentials> {
+    let decoded = base64::engine::general_purpose::STANDARD.decode(both.reveal().trim()).ok()?;
+    let text = String::from_utf8(decoded).ok()?;
+    let (username, password) = text.split_once(':')?;
+    let password = Secret::new(password.trim_end_matches('\0'));
+    Some(Credentials::Password { username: username.into(), password })
 }
 
 /// The host of a config.json key, which may be a whole address.
-fn host_of(key: &str) -> &str {
+pub(super) fn host_of(key: &str) -> &str {
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest)
-}
-
-fn ask_helper(helper: &str, registry: &str) -> Result<Option<Credentials>> {
-    if !helper.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) {
-        return Err(Error::failed(format!(
-            "invalid credential helper name {helper:?} in docker's config.json"
-        )));
-    }
-    let program = format!("docker-credential-{helper}");
-    let failed = |cause: std::io::Error| {
-        Error::failed(format!("cannot run {program}: {}", crate::error::reason(&cause)))
-            .hint("install the credential helper, or remove it from docker's config.json")
-    };
-    let mut child = Command::new(&program)
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read its input still answers or fails below.
-        let _ = stdin.write_all(registry.as_bytes());
-    }
-    let output = child.wait_with_output().map_err(failed)?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stdout);
-        if said.trim() == NOT_FOUND {
-            return Ok(None);
-        }
-        return Err(Error::failed(format!("{program} get {registry}: {}", said.trim())));
-    }
-    let reply: HelperReply = serde_json::from_slice(&output.stdout)
-        .map_err(|_| Error::failed(format!("{program} answered something that is not its protocol")))?;
-    if reply.username == "<token>" {
-        return Ok(Some(Credentials::IdentityToken(reply.secret)));
-    }
-    Ok(Some(Credentials::Password { username: reply.username, password: reply.secret }))
 }
 
 #[cfg(test)]
@@ -218,7 +215,8 @@ mod tests {
             }, "detachKeys": "ctrl-x"}"#,
         )
         .unwrap();
-        let find = |registry: &str| find(directory.path(), registry).unwrap();
+        let find =
+            |registry: &str| find(None, directory.path(), registry).unwrap().map(|found| found.credentials);
         assert_eq!(find("docker.io"), password("hub", "secret:x"));
         assert_eq!(find("host:5000"), password("u", "p"));
         assert_eq!(find("old.example"), password("a", "b"));
@@ -230,14 +228,33 @@ mod tests {
     #[test]
     fn no_file_is_no_credentials() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(find(directory.path(), "docker.io").unwrap(), None);
+        assert_eq!(find(None, directory.path(), "docker.io").unwrap(), None);
+    }
+
+    #[test]
+    fn the_environment_comes_first_and_its_secrets_stay_unsaid() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = r#"{"auths": {"h:1": {"username": "file", "password": "p"}, "h:2": {"username": "file", "password": "p"}}}"#;
+        std::fs::write(directory.path().join("config.json"), file).unwrap();
+        let given = Secret::new(r#"{"auths": {"h:1": {"username": "given", "password": "q"}}}"#);
+        let find = |registry: &str| find(Some(&given), directory.path(), registry).unwrap().unwrap();
+        assert_eq!(
+            (Some(find("h:1").credentials), find("h:1").origin.as_str()),
+            (password("given", "q"), "DOCKER_AUTH_CONFIG")
+        );
+        assert_eq!(
+            (Some(find("h:2").credentials), find("h:2").origin.as_str()),
+            (password("file", "p"), "config.json")
+        );
+        let error = super::find(Some(&Secret::new("hunter2")), directory.path(), "h:1").unwrap_err();
+        assert!(!error.message.contains("hunter2"), "{error}");
     }
 
     #[test]
     fn a_broken_file_is_named() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("config.json"), "{").unwrap();
-        let error = find(directory.path(), "docker.io").unwrap_err();
+        let error = find(None, directory.path(), "docker.io").unwrap_err();
         assert!(error.message.contains("config.json"), "{error}");
     }
 

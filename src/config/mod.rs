@@ -6,9 +6,13 @@ pub mod credentials;
 pub mod docker;
 pub mod environment;
 pub mod file;
+mod helper;
 pub mod hosts;
+pub mod login;
+pub mod mirrors;
 pub mod node;
 pub mod paths;
+pub mod trace;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -26,6 +30,8 @@ pub struct RegistryFlags {
     pub ca: Option<PathBuf>,
     /// A client certificate and its key (PEM).
     pub client: Option<(PathBuf, PathBuf)>,
+    /// Who is told of each request.
+    pub trace: Option<trace::Trace>,
 }
 
 /// The settled global settings of one command: flags over environment over file over defaults.
@@ -59,6 +65,10 @@ pub struct Config {
     pub cni_data_dir: PathBuf,
     /// containerd's `certs.d` directories.
     pub hosts_dirs: Vec<PathBuf>,
+    /// containerd's own configuration, which says more about registries; None where the user has named directories.
+    pub containerd_config: Option<PathBuf>,
+    /// Log-ins that the environment gives, as JSON: they come before docker's config.json.
+    pub auth_config: Option<credentials::Secret>,
     /// The directory of docker's config.json.
     pub docker_config: PathBuf,
     /// The directories of vendors' device specifications.
@@ -71,6 +81,6 @@ pub struct Config {
     pub insecure_registry: bool,
     /// The default OCI runtime as a containerd runtime name.
     pub runtime: String,
-    /// What `ctr`'s flags say about the registry.
+    /// What flags of one verb say about the registry.
     pub registry: RegistryFlags,
 }

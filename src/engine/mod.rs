@@ -11,6 +11,7 @@ pub mod namespace;
 pub mod node;
 pub mod pod;
 pub mod prune;
+pub mod registry;
 pub mod system;
 pub mod volume;
 

@@ -5,26 +5,48 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use base64::Engine as _;
+use reqwest::Url;
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Url};
 use serde::Deserialize;
 
-use crate::config::credentials::{self, Credentials, Secret};
+use crate::config::Config;
+use crate::config::credentials::{self, Credentials, Found, Secret};
 use crate::error::Error;
 
+use super::connection::Sender;
 use super::endpoint::Endpoint;
 use super::error::{Cause, Failure, read_up_to};
 
+/// How this program is called where a token server keeps who got a token.
+const CLIENT: &str = "wharfie";
 const LARGEST_TOKEN: usize = 1 << 20;
 
 /// What registries were told, and from where it is taken. One a pull.
 #[derive(Debug)]
 pub(super) struct Auth {
     docker_config: PathBuf,
+    environment: Option<Secret>,
     /// What a flag gives; it beats the file.
     given: Option<Credentials>,
-    /// The Authorization header by endpoint and scope.
-    granted: Mutex<HashMap<(String, String), Secret>>,
+    /// By endpoint and scope.
+    granted: Mutex<HashMap<(String, String), Granted>>,
+}
+
+/// What a host lets us in with.
+#[derive(Debug, Clone)]
+pub(super) struct Granted {
+    /// The Authorization header.
+    pub(super) header: Secret,
+    /// Where the log-in behind it came from.
+    pub(super) origin: String,
+}
+
+/// What a token server gives.
+struct Tokens {
+    /// For requests.
+    access: Secret,
+    /// For later tokens, where one was asked for.
+    refresh: Option<Secret>,
 }
 
 /// One way to log in that a registry offers.
@@ -35,36 +57,52 @@ struct Challenge {
 }
 
 impl Auth {
-    pub(super) fn new(docker_config: PathBuf, given: Option<Credentials>) -> Self {
-        Self { docker_config, given, granted: Mutex::default() }
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            docker_config: config.docker_config.clone(),
+            environment: config.auth_config.clone(),
+            given: config.registry.credentials.clone(),
+            granted: Mutex::default(),
+        }
     }
 
-    /// The Authorization header for `endpoint`, if it wanted one for `scope` before.
-    pub(super) fn granted(&self, endpoint: &Endpoint, scope: &str) -> Option<Secret> {
+    /// With these credentials alone, whatever files say.
+    pub(super) fn with(config: &Config, given: &Credentials) -> Self {
+        Self { given: Some(given.clone()), ..Self::new(config) }
+    }
+
+    /// What `endpoint` lets us in with, if it wanted something for `scope` before.
+    pub(super) fn granted(&self, endpoint: &Endpoint, scope: &str) -> Option<Granted> {
         self.granted.lock().ok()?.get(&(endpoint.base.clone(), scope.to_owned())).cloned()
     }
 
     /// Answer the challenge in `headers`. `scope` is what is wanted, a word a repository:
-    /// `repository:library/busybox:pull`.
+    /// `repository:library/busybox:pull`; empty for a log-in, which also asks for an identity token: that one is given
+    /// back where there is one.
     pub(super) async fn answer(
         &self,
-        client: &Client,
-        endpoint: &Endpoint,
+        sender: &Sender<'_>,
         headers: &HeaderMap,
         scope: &str,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Secret>, Failure> {
+        let endpoint = sender.endpoint;
         let offered: Vec<Challenge> = headers
             .get_all("www-authenticate")
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(challenges)
             .collect();
-        let known = self.credentials(endpoint).await?;
+        let found = self.credentials(endpoint).await?;
+        let origin = found.as_ref().map_or("none", |found| &found.origin).to_owned();
+        let known = found.map(|found| found.credentials);
         let find = |scheme: &str| offered.iter().find(|challenge| challenge.scheme == scheme);
+        let mut refresh = None;
         let header = if let Some(Credentials::RegistryToken(token)) = &known {
             Secret::new(format!("Bearer {}", token.reveal()))
         } else if let Some(challenge) = find("bearer") {
-            token(client, endpoint, challenge, scope, known.as_ref()).await?
+            let tokens = token(sender, challenge, scope, (known.as_ref(), &origin)).await?;
+            refresh = tokens.refresh;
+            Secret::new(format!("Bearer {}", tokens.access.reveal()))
         } else if let (Some(_), Some(Credentials::Password { username, password })) = (find("basic"), &known)
         {
             basic(username, password)
@@ -75,22 +113,27 @@ impl Auth {
             });
         };
         if let Ok(mut granted) = self.granted.lock() {
-            granted.insert((endpoint.base.clone(), scope.to_owned()), header);
+            granted.insert((endpoint.base.clone(), scope.to_owned()), Granted { header, origin });
         }
-        Ok(())
+        Ok(refresh)
     }
 
-    async fn credentials(&self, endpoint: &Endpoint) -> Result<Option<Credentials>, Failure> {
+    async fn credentials(&self, endpoint: &Endpoint) -> Result<Option<Found>, Failure> {
         if let Some(given) = &self.given {
-            return Ok(Some(given.clone()));
+            return Ok(Some(Found { credentials: given.clone(), origin: "command line".into() }));
         }
-        let directory = self.docker_config.clone();
-        let account = endpoint.account.clone();
+        let (directory, environment) = (self.docker_config.clone(), self.environment.clone());
+        let accounts = endpoint.accounts.clone();
         // A credential helper is a process to wait for.
-        tokio::task::spawn_blocking(move || credentials::find(&directory, &account))
-            .await
-            .map_err(|_| Error::failed("looking up credentials was interrupted"))?
-            .map_err(Failure::from)
+        let found = tokio::task::spawn_blocking(move || {
+            let mut found = accounts
+                .iter()
+                .map(|account| credentials::find(environment.as_ref(), &directory, account).transpose());
+            found.find_map(|found| found).transpose()
+        });
+        let found = found.await.map_err(|_| Error::failed("looking up credentials was interrupted"))??;
+        let own = endpoint.credentials.clone();
+        Ok(found.or_else(|| Some(Found { credentials: own?, origin: endpoint.chosen_by() })))
     }
 }
 
@@ -100,21 +143,21 @@ fn basic(username: &str, password: &Secret) -> Secret {
 }
 
 async fn token(
-    client: &Client,
-    endpoint: &Endpoint,
+    sender: &Sender<'_>,
     challenge: &Challenge,
     scope: &str,
-    known: Option<&Credentials>,
-) -> Result<Secret, Failure> {
+    (known, origin): (Option<&Credentials>, &str),
+) -> Result<Tokens, Failure> {
+    let endpoint = sender.endpoint;
     let realm = challenge.parameters.get("realm").map(String::as_str).unwrap_or_default();
     let mut url = Url::parse(realm).map_err(|_| {
         Error::failed(format!("{}: the registry names no valid token server: {realm:?}", endpoint.host))
     })?;
-    let secure = url.scheme() == "https" || endpoint.base.starts_with("http://");
-    if known.is_some() && !secure {
+    if known.is_some() && url.scheme() != "https" && endpoint.is_secure() {
         let message = format!("{}: will not send credentials to {realm} without TLS", endpoint.host);
         return Err(Error::failed(message).into());
     }
+    let is_login = scope.is_empty();
     let service = challenge.parameters.get("service").map(String::as_str).unwrap_or_default();
     let scopes = scopes(challenge.parameters.get("scope").map_or("", String::as_str), scope);
     let all = scopes.join(" ");
@@ -128,12 +171,13 @@ async fn token(
     let request = if let Some(Credentials::IdentityToken(refresh)) = known {
         fields.extend([
             ("grant_type", "refresh_token"),
-            ("client_id", "wharfie"),
+            ("client_id", CLIENT),
             ("refresh_token", refresh.reveal()),
         ]);
         let mut form = url.clone();
         form.query_pairs_mut().clear().extend_pairs(fields);
-        client
+        sender
+            .client
             .post(url.clone())
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form.query().unwrap_or_default().to_owned())
@@ -141,8 +185,11 @@ async fn token(
         if let Some(Credentials::Password { username, .. }) = known {
             fields.push(("account", username));
         }
+        if is_login {
+            fields.extend([("offline_token", "true"), ("client_id", CLIENT)]);
+        }
         url.query_pairs_mut().extend_pairs(fields);
-        let request = client.get(url.clone());
+        let request = sender.client.get(url.clone());
         match known {
             Some(Credentials::Password { username, password }) => {
                 request.header("authorization", basic(username, password).reveal())
@@ -150,14 +197,13 @@ async fn token(
             _ => request,
         }
     };
-    let response = request.send().await.map_err(|error| Failure::transport("Get", &url, &error))?;
+    let response =
+        sender.send(request, origin).await.map_err(|error| Failure::transport("Get", &url, &error))?;
     if !response.status().is_success() {
         return Err(Failure::status("Get", response).await);
     }
     let bytes = read_up_to(response, LARGEST_TOKEN).await.unwrap_or_default();
-    read_token(&bytes)
-        .map(|token| Secret::new(format!("Bearer {}", token.reveal())))
-        .ok_or_else(|| Error::failed(format!("{realm}: the token server sent no token")).into())
+    read_token(&bytes).ok_or_else(|| Error::failed(format!("{realm}: the token server sent no token")).into())
 }
 
 /// The scopes to ask for: the registry's own words, and what is `wanted` of repositories that it does not name.
@@ -172,14 +218,17 @@ fn scopes<'a>(challenged: &'a str, wanted: &'a str) -> Vec<&'a str> {
     scopes
 }
 
-fn read_token(bytes: &[u8]) -> Option<Secret> {
+fn read_token(bytes: &[u8]) -> Option<Tokens> {
     #[derive(Deserialize)]
     struct Reply {
         token: Option<Secret>,
         access_token: Option<Secret>,
+        refresh_token: Option<Secret>,
     }
+    let said = |text: &Secret| !text.reveal().is_empty();
     let reply: Reply = serde_json::from_slice(bytes).ok()?;
-    reply.token.or(reply.access_token).filter(|token| !token.reveal().is_empty())
+    let access = reply.token.filter(said).or(reply.access_token).filter(said)?;
+    Some(Tokens { access, refresh: reply.refresh_token.filter(said) })
 }
 
 /// Read a `WWW-Authenticate` header: `Bearer realm="…",scope="a,b", Basic realm="x"`.
@@ -267,10 +316,15 @@ mod tests {
         for (json, expected) in [
             (r#"{"token":"a"}"#, Some("a")),
             (r#"{"access_token":"b"}"#, Some("b")),
+            (r#"{"token":"","access_token":"c"}"#, Some("c")),
             (r#"{"token":""}"#, None),
             ("", None),
         ] {
-            assert_eq!(read_token(json.as_bytes()).as_ref().map(Secret::reveal), expected, "{json}");
+            assert_eq!(
+                read_token(json.as_bytes()).as_ref().map(|tokens| tokens.access.reveal()),
+                expected,
+                "{json}"
+            );
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn build(transport: &Transport) -> Result<Client> {
     let settings = || {
         let mut builder = Client::builder()
             .user_agent(concat!("wharfie/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT)
+            .connect_timeout(transport.dial_timeout.unwrap_or(CONNECT))
             .read_timeout(SILENCE)
             .redirect(Policy::limited(REDIRECTS))
             .tls_danger_accept_invalid_certs(transport.skip_verify);

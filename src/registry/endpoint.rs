@@ -1,12 +1,16 @@
 //! Which addresses stand for a registry, in the order in which they are asked.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::config::Config;
-use crate::config::hosts::{self, Capabilities, Host, Hosts};
+use reqwest::Url;
+
+use crate::config::credentials::Credentials;
+use crate::config::hosts::{self, Capabilities, Host, Hosts, Origin};
+use crate::config::{Config, mirrors};
 use crate::error::{Error, Result};
 
-use super::reference::DOCKER_HUB;
+use super::reference::{DOCKER_HUB, Reference};
 
 /// The host that really serves Docker Hub.
 const HUB_HOST: &str = "registry-1.docker.io";
@@ -18,13 +22,48 @@ pub(super) struct Endpoint {
     pub(super) base: String,
     /// The host with its port.
     pub(super) host: String,
-    /// The key of its credentials in docker's config.json.
-    pub(super) account: String,
+    /// The names under which docker's config.json may have its credentials.
+    pub(super) accounts: Vec<String>,
+    /// What the file that names the host gives.
+    pub(super) credentials: Option<Credentials>,
+    /// The registry whose mirror this is: it wants to be told.
+    pub(super) mirror_of: Option<String>,
+    /// The line that names the host.
+    pub(super) origin: Option<Origin>,
+    /// The registry itself, not a mirror.
+    pub(super) own: bool,
     pub(super) capabilities: Capabilities,
     pub(super) headers: Vec<(String, String)>,
     pub(super) transport: Transport,
     /// Another way to reach the same host, not a mirror of its own: its failures are not worth telling.
     pub(super) fallback: bool,
+}
+
+impl Endpoint {
+    /// The address of `path` below the API's root: `library/busybox/manifests/latest`.
+    pub(super) fn address(&self, path: &str) -> Result<Url> {
+        let mut url = parse(&format!("{}/{path}", self.base))?;
+        if let Some(registry) = &self.mirror_of {
+            // As containerd does: one mirror may serve many registries.
+            url.query_pairs_mut().append_pair("ns", registry);
+        }
+        Ok(url)
+    }
+
+    /// Whether its connections are encrypted.
+    pub(super) fn is_secure(&self) -> bool {
+        self.base.starts_with("https://")
+    }
+
+    /// Which line chose it.
+    pub(super) fn chosen_by(&self) -> String {
+        self.origin.as_ref().map_or_else(|| "default".to_owned(), ToString::to_string)
+    }
+}
+
+/// An address of an endpoint's.
+pub(super) fn parse(address: &str) -> Result<Url> {
+    Url::parse(address).map_err(|_| Error::failed(format!("invalid address {address:?}")))
 }
 
 /// How the connection is made.
@@ -33,6 +72,8 @@ pub(super) struct Transport {
     pub(super) ca: Vec<PathBuf>,
     pub(super) client: Vec<(PathBuf, PathBuf)>,
     pub(super) skip_verify: bool,
+    /// How long a connection may take to come about.
+    pub(super) dial_timeout: Option<Duration>,
     /// On this machine: no proxy leads there.
     pub(super) local: bool,
 }
@@ -58,10 +99,9 @@ pub(super) fn endpoints(config: &Config, registry: &str) -> Result<Vec<Endpoint>
 }
 
 fn configured(config: &Config, registry: &str) -> Result<Vec<Endpoint>> {
-    let Hosts { mirrors, server } = match hosts::find(&config.hosts_dirs, registry)? {
-        Some(found) => found,
-        None => hosts::Hosts { mirrors: vec![], server: unconfigured() },
-    };
+    let found = hosts_of(config, registry)?;
+    let Hosts { mirrors, server } =
+        found.unwrap_or_else(|| Hosts { mirrors: vec![], server: Host::itself() });
     let mut endpoints = Vec::new();
     for host in &mirrors {
         endpoints.push(endpoint(host, registry, config.insecure_registry)?);
@@ -69,9 +109,14 @@ fn configured(config: &Config, registry: &str) -> Result<Vec<Endpoint>> {
     let named = !server.address.is_empty();
     let own = if registry == DOCKER_HUB { HUB_HOST } else { registry };
     let server = if named { server } else { Host { address: own.to_owned(), ..server } };
-    let last = endpoint(&server, registry, config.insecure_registry)?;
-    let already = endpoints.iter().any(|known| known.base == last.base);
-    if already {
+    let mut last = endpoint(&server, registry, config.insecure_registry)?;
+    if !last.accounts.iter().any(|account| account == registry) {
+        // Whoever names another server for a registry means its log-in, too.
+        last.accounts.push(registry.to_owned());
+    }
+    if let Some(already) = endpoints.iter_mut().find(|known| known.base == last.base) {
+        already.own = true;
+        already.accounts = last.accounts;
         return Ok(endpoints);
     }
     // As docker does: what is on this machine, or allowed to be insecure, may speak plain HTTP.
@@ -86,19 +131,55 @@ fn configured(config: &Config, registry: &str) -> Result<Vec<Endpoint>> {
     } else {
         endpoints.push(last);
     }
+    let own = endpoints.len() - mirrors.len();
+    endpoints.iter_mut().rev().take(own).for_each(|endpoint| endpoint.own = true);
     Ok(endpoints)
 }
 
-fn unconfigured() -> Host {
-    Host {
-        address: String::new(),
-        capabilities: Capabilities { pull: true, resolve: true, push: true },
-        ca: vec![],
-        client: vec![],
-        skip_verify: false,
-        headers: vec![],
-        override_path: false,
+/// What is configured for `registry`: in a `certs.d`, or else by containerd's older mirrors. None where nothing is.
+fn hosts_of(config: &Config, registry: &str) -> Result<Option<Hosts>> {
+    let Some(file) = &config.containerd_config else { return hosts::find(&config.hosts_dirs, registry) };
+    // One that cannot be read keeps containerd itself from starting: `doctor` tells of it.
+    let theirs = mirrors::read(file).unwrap_or_default();
+    let mut directories = theirs.directories.clone();
+    directories.extend(config.hosts_dirs.iter().filter(|own| !theirs.directories.contains(own)).cloned());
+    Ok(hosts::find(&directories, registry)?.or_else(|| theirs.find(registry)))
+}
+
+/// The hosts that containerd's CRI asks for `registry`, in order, by its own configuration alone.
+///
+/// # Errors
+/// A configuration that cannot be read.
+pub(super) fn of_cri(config: &Config, registry: &str) -> Result<Vec<Endpoint>> {
+    let file = config.containerd_config.clone().unwrap_or_else(|| mirrors::file_of(&config.addresses));
+    let theirs = mirrors::read(&file)?;
+    let found = hosts::find(&theirs.directories, registry)?.or_else(|| theirs.find(registry));
+    let Hosts { mirrors, mut server } =
+        found.unwrap_or_else(|| Hosts { mirrors: vec![], server: Host::itself() });
+    if server.address.is_empty() {
+        let own = if registry == DOCKER_HUB { HUB_HOST } else { registry };
+        let scheme = if is_local(registry) { "http" } else { "https" };
+        server.address = format!("{scheme}://{own}");
     }
+    let all = mirrors.iter().chain([&server]).filter(|host| host.capabilities.resolve);
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for host in all {
+        let endpoint = endpoint(host, registry, false)?;
+        if !endpoints.iter().any(|known| known.base == endpoint.base) {
+            endpoints.push(endpoint);
+        }
+    }
+    Ok(endpoints)
+}
+
+/// What says where the registry of `reference` is asked; None where nothing is configured.
+///
+/// # Errors
+/// A configuration that cannot be read.
+pub fn configured_by(config: &Config, reference: &Reference) -> Result<Option<String>> {
+    let Some(found) = hosts_of(config, reference.domain())? else { return Ok(None) };
+    let first = found.mirrors.first().unwrap_or(&found.server);
+    Ok(first.origin.as_ref().map(ToString::to_string))
 }
 
 fn endpoint(host: &Host, registry: &str, insecure: bool) -> Result<Endpoint> {
@@ -115,17 +196,23 @@ fn endpoint(host: &Host, registry: &str, insecure: bool) -> Result<Endpoint> {
         return Err(Error::failed(format!("{:?} names no registry host", host.address)));
     }
     let path = if host.override_path || path.ends_with("/v2") { path } else { format!("{path}/v2") };
-    let hub = authority == HUB_HOST || (authority == registry && registry == DOCKER_HUB);
+    let hub = registry == DOCKER_HUB && [HUB_HOST, DOCKER_HUB].contains(&authority);
+    let account = if authority == HUB_HOST { DOCKER_HUB } else { authority };
     Ok(Endpoint {
         base: format!("{scheme}://{authority}{path}"),
         host: authority.to_owned(),
-        account: if hub { DOCKER_HUB.to_owned() } else { authority.to_owned() },
+        accounts: vec![account.to_owned()],
+        credentials: host.credentials.clone(),
+        mirror_of: (authority != registry && !hub).then(|| registry.to_owned()),
+        origin: host.origin.clone(),
+        own: false,
         capabilities: host.capabilities,
         headers: host.headers.clone(),
         transport: Transport {
             ca: host.ca.clone(),
             client: host.client.clone(),
             skip_verify: host.skip_verify || insecure,
+            dial_timeout: host.dial_timeout.filter(|limit| !limit.is_zero()),
             local: is_local(authority),
         },
         fallback: false,
@@ -164,6 +251,8 @@ pub(super) mod tests {
             cni_data_dir: PathBuf::new(),
             hosts_dirs,
             docker_config: PathBuf::from("/nonexistent"),
+            containerd_config: None,
+            auth_config: None,
             cdi_spec_dirs: Vec::new(),
             host_gateway: None,
             debug: false,
@@ -206,6 +295,12 @@ pub(super) mod tests {
         let expected = ["http://mirror:5000/v2", "https://cache/hub", "https://registry-1.docker.io/v2"];
         assert_eq!(bases(&config, "docker.io"), expected);
         let last = endpoints(&config, "docker.io").unwrap().pop().unwrap();
-        assert_eq!(last.account, "docker.io");
+        assert_eq!(last.accounts, ["docker.io"]);
+        let mirrored = endpoints(&config, "docker.io").unwrap();
+        let address = |at: usize| mirrored[at].address("library/a/tags/list?n=1").unwrap().to_string();
+        assert_eq!(address(0), "http://mirror:5000/v2/library/a/tags/list?n=1&ns=docker.io");
+        assert_eq!(address(2), "https://registry-1.docker.io/v2/library/a/tags/list?n=1");
+        assert_eq!(mirrored.iter().map(|endpoint| endpoint.own).collect::<Vec<_>>(), [false, false, true]);
+        assert!(mirrored[1].chosen_by().ends_with("docker.io/hosts.toml:2"));
     }
 }

@@ -59,6 +59,13 @@ impl Failure {
         }
     }
 
+    /// The cause alone, without the request: `connection refused`, `401 Unauthorized: no`.
+    pub(super) fn why(&self) -> String {
+        let message = &self.error.message;
+        let status = message.split_once("\": unexpected status ").map(|(_, why)| why);
+        status.or_else(|| message.split_once("\": ").map(|(_, why)| why)).unwrap_or(message).to_owned()
+    }
+
     /// The request to `url` got no (whole) answer.
     pub(super) fn transport(act: &str, url: &Url, error: &reqwest::Error) -> Self {
         let mut innermost: &dyn std::error::Error = error;
@@ -208,6 +215,7 @@ async fn said(response: Response) -> String {
 pub(super) async fn read_up_to(mut response: Response, limit: usize) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(part) = response.chunk().await.ok()? {
+        super::connection::count(&response, part.len());
         if bytes.len() + part.len() > limit {
             return None;
         }

@@ -1,7 +1,5 @@
 //! One repository: which manifest a tag names, manifests, blobs from any byte on.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oci_spec::image::{Descriptor, Digest};
@@ -12,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::image::digest::sha256;
 use crate::image::media::{self, LARGEST_MANIFEST};
 
-use super::auth::Auth;
 use super::client;
+use super::connection::{self, Connection};
 use super::endpoint::{Endpoint, Transport, endpoints, is_local};
 use super::error::{Cause, Failure, read_up_to};
 use super::reference::Reference;
@@ -30,8 +28,7 @@ pub struct Registry {
     pub(super) endpoints: Vec<Endpoint>,
     /// The endpoint that answered last; those before it are not asked again.
     preferred: AtomicUsize,
-    clients: Mutex<HashMap<Transport, Client>>,
-    auth: Auth,
+    connection: Connection,
 }
 
 /// What a reference names: the manifest's or index's descriptor, and its bytes if they came along.
@@ -58,8 +55,7 @@ impl Registry {
             reference: reference.clone(),
             endpoints: endpoints(config, reference.domain())?,
             preferred: AtomicUsize::new(0),
-            clients: Mutex::default(),
-            auth: Auth::new(config.docker_config.clone(), config.registry.credentials.clone()),
+            connection: Connection::new(config),
         })
     }
 
@@ -225,10 +221,10 @@ impl Registry {
     }
 
     async fn ask_one(&self, endpoint: &Endpoint, ask: Ask<'_>) -> Result<Response, Failure> {
-        let address = format!("{}/{}{}", endpoint.base, self.reference.path(), ask.path);
+        let address = endpoint.address(&format!("{}{}", self.reference.path(), ask.path))?;
         let act = if ask.method == Method::HEAD { "Head" } else { "Get" };
         let scope = format!("repository:{}:pull", self.reference.path());
-        self.deliver(endpoint, (act, &parse(&address)?), &scope, |client, url| {
+        self.deliver(endpoint, (act, &address), &scope, |client, url| {
             let request = client.request(ask.method.clone(), url).header("accept", ask.accept);
             match ask.offset {
                 0 => request,
@@ -247,39 +243,7 @@ impl Registry {
         scope: &str,
         make: impl Fn(&Client, Url) -> RequestBuilder,
     ) -> Result<Response, Failure> {
-        let client = self.client(&endpoint.transport)?;
-        let own = parse(&endpoint.base)?.origin() == url.origin();
-        let mut asked_again = false;
-        loop {
-            let mut request = make(&client, url.clone());
-            for (name, value) in endpoint.headers.iter().filter(|_| own) {
-                request = request.header(name.as_str(), value.as_str());
-            }
-            if let Some(header) = self.auth.granted(endpoint, scope).filter(|_| own) {
-                request = request.header("authorization", header.reveal());
-            }
-            let response = request.send().await.map_err(|error| Failure::transport(act, url, &error))?;
-            if response.status().is_success() {
-                return Ok(response);
-            }
-            // A token also expires in the middle of a long pull: one new one for each request.
-            if response.status() != StatusCode::UNAUTHORIZED || asked_again || !own {
-                return Err(Failure::status(act, response).await);
-            }
-            self.auth.answer(&client, endpoint, response.headers(), scope).await?;
-            asked_again = true;
-        }
-    }
-
-    fn client(&self, transport: &Transport) -> Result<Client> {
-        let mut clients =
-            self.clients.lock().map_err(|_| Error::failed("an earlier request failed badly"))?;
-        if let Some(client) = clients.get(transport) {
-            return Ok(client.clone());
-        }
-        let client = client::build(transport)?;
-        clients.insert(transport.clone(), client.clone());
-        Ok(client)
+        self.connection.deliver(endpoint, (act, url), scope, make).await
     }
 }
 
@@ -316,17 +280,13 @@ impl BlobStream {
             let part = self.response.chunk().await;
             let part = part.map_err(|error| Failure::transport("Get", self.response.url(), &error))?;
             let Some(part) = part else { return Ok(false) };
+            connection::count(&self.response, part.len());
             let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(part.len());
             self.skip -= skipped as u64;
             buffer.extend_from_slice(&part[skipped..]);
         }
         Ok(true)
     }
-}
-
-/// An address of an endpoint's.
-pub(super) fn parse(address: &str) -> Result<Url> {
-    Url::parse(address).map_err(|_| Error::failed(format!("invalid address {address:?}")))
 }
 
 fn content_type(response: &Response) -> Option<String> {

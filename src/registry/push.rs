@@ -1,27 +1,16 @@
 //! Pushing into one repository: which host takes it, and the manifests. Blobs are [`super::upload`]'s.
 
-use std::path::PathBuf;
-
 use oci_spec::image::Descriptor;
 use reqwest::{Method, RequestBuilder, Response, Url};
 
-use crate::config::{Config, hosts};
 use crate::error::{Error, Result};
 
 use super::endpoint::Endpoint;
 use super::error::{Cause, Failure};
-use super::fetch::{Registry, parse};
-use super::reference::Reference;
+use super::fetch::Registry;
 
 /// Tries of one request.
 pub(super) const ATTEMPTS: u32 = 5;
-
-/// The directory whose hosts.toml or certificates say where the registry of `reference` is asked; None where
-/// nothing is configured.
-pub fn configured_by(config: &Config, reference: &Reference) -> Result<Option<PathBuf>> {
-    let found = hosts::find_with_origin(&config.hosts_dirs, reference.domain())?;
-    Ok(found.map(|(directory, _)| directory))
-}
 
 /// A repository by the host that takes uploads into it.
 pub struct Receiver<'a> {
@@ -141,7 +130,7 @@ impl Receiver<'_> {
     }
 
     pub(super) fn address(&self, path: &str) -> Result<Url> {
-        parse(&format!("{}/{}{path}", self.endpoint.base, self.registry.reference.path()))
+        self.endpoint.address(&format!("{}{path}", self.registry.reference.path()))
     }
 }
 

@@ -32,6 +32,7 @@ mod nodes;
 mod pod;
 mod push;
 mod registry;
+mod registry_verbs;
 mod rooms;
 mod setup;
 mod smoke;

@@ -98,7 +98,7 @@ fn command(row: &Row) -> String {
 }
 
 /// The first `width` characters, the last of them an ellipsis where something is left out.
-fn cut(text: &str, width: usize) -> String {
+pub(in crate::cli) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }

@@ -392,6 +392,7 @@ async fn fetch(args: FetchArgs, cx: &mut Context<'_>) -> Result<u8> {
         no_unpack: true,
         metadata_only: args.metadata_only,
         labels: shown::flag_labels(&args.label),
+        also: Vec::new(),
     };
     let pulled = image::pull(&engine, &PullRequest { reference, platform, options }, &Silent).await?;
     cx.ui.line(format_args!("{}: resolved", pulled.reference.canonical()))?;

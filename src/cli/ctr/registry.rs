@@ -65,6 +65,7 @@ impl RegistryFlags {
         let config = Arc::make_mut(&mut cx.config);
         if let Some(hosts) = &self.hosts_dir {
             config.hosts_dirs = vec![directory.join(hosts)];
+            config.containerd_config = None;
         }
         config.registry.credentials = credentials;
         config.registry.plain_http = self.plain_http;
@@ -72,8 +73,8 @@ impl RegistryFlags {
         config.registry.ca = self.tlscacert.as_ref().map(|path| directory.join(path));
         config.registry.client = client;
         let mut read = Vec::new();
-        if let Some(directory) = configured_by(&cx.config, reference)? {
-            read.push(format!("hosts from {}", directory.display()));
+        if let Some(place) = configured_by(&cx.config, reference)? {
+            read.push(format!("hosts from {place}"));
         }
         let file = cx.config.docker_config.join("config.json");
         if !given && file.exists() {

@@ -2,14 +2,16 @@
 
 use super::told;
 use crate::cli::Context;
+use crate::cli::registry::flags::RegistryArgs;
 use crate::engine::image;
 use crate::error::{Error, Result};
 use crate::output::{Inspector, Object};
+use crate::registry::Reference;
 
 /// Flags of `image inspect`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  wharfie image inspect busybox\n  wharfie image inspect -f '{{json .Config.Env}}' busybox"
+    after_help = "Examples:\n  wharfie image inspect busybox\n  wharfie image inspect -f '{{json .Config.Env}}' busybox\n  wharfie image inspect --remote --platform linux/arm64 debian:12"
 )]
 pub struct Args {
     /// Format output using a custom template: 'json', or a Go template
@@ -21,6 +23,11 @@ pub struct Args {
     /// Inspect a specific platform of the multi-platform image
     #[arg(long, value_name = "string")]
     platform: Option<String>,
+    /// Ask the registry, and bring nothing here
+    #[arg(long)]
+    remote: bool,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// The images
     #[arg(value_name = "IMAGE", required = true, add = crate::cli::names::images())]
     images: Vec<String>,
@@ -32,17 +39,25 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     // As with docker, the environment's platform does not count here.
     let platform = args.platform.as_deref().map(image::platform).transpose().map_err(told)?;
     let native = crate::cli::container::inspect::is_native(&args.mode)?;
-    let engine = cx.engine().await?;
+    let mut requests = args.registry.apply(cx);
+    let engine = if args.remote { None } else { Some(cx.engine().await?) };
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in &args.images {
-        if native {
-            match image::native(&engine, name, platform.as_ref()).await {
+        if let (true, Some(engine)) = (native, &engine) {
+            match image::native(engine, name, platform.as_ref()).await {
                 Ok(image) => found.push((Object::Other, image)),
                 Err(error) => failures.push(told(error)),
             }
             continue;
         }
-        match image::inspect(&engine, name, platform.as_ref()).await {
+        let inspected = match &engine {
+            Some(engine) => image::inspect(engine, name, platform.as_ref()).await,
+            None => match Reference::parse(name) {
+                Ok(reference) => image::inspect_remote(&cx.config, &reference, platform.as_ref()).await,
+                Err(error) => Err(error),
+            },
+        };
+        match inspected {
             Ok(image) => {
                 let value = serde_json::to_value(image)
                     .map_err(|cause| Error::failed(format!("encode JSON: {cause}")))?;
@@ -51,6 +66,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
             Err(error) => failures.push(told(error)),
         }
     }
+    requests.say(cx.ui)?;
     inspector.write(cx.ui, &found)?;
     for error in &failures {
         cx.ui.error(error)?;

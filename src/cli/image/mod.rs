@@ -14,11 +14,11 @@ pub mod progress;
 pub mod prune;
 pub mod pull;
 pub mod push;
-mod registry_args;
 pub mod rmi;
 pub mod save;
 mod send;
 pub mod tag;
+pub mod tags;
 pub mod usage;
 
 use super::{Context, errors};
@@ -52,4 +52,10 @@ fn platforms(given: &[String]) -> Result<Vec<Platform>> {
         }
     }
     Ok(platforms)
+}
+
+/// The same, or else what the environment says.
+fn every_platform(given: &[String], cx: &Context<'_>) -> Result<Vec<Platform>> {
+    let said = platforms(given)?;
+    if said.is_empty() { Ok(platform(None, cx)?.into_iter().collect()) } else { Ok(said) }
 }

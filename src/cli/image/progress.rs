@@ -56,6 +56,11 @@ impl<'a> Bars<'a> {
         Self { shown: Mutex::new(Shown { ui, to_stdout, quiet, out: false, bars, layers: HashMap::new() }) }
     }
 
+    /// A line of talk, also where nothing else is said.
+    pub fn talk(&self, line: &str) {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).say(line, true);
+    }
+
     /// Leave the terminal to others.
     pub fn finish(&self) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);

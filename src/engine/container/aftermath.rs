@@ -164,6 +164,8 @@ pub(super) fn config(duty: &Duty) -> Config {
         cni_data_dir: path(|networks| &networks.data_dir),
         hosts_dirs: Vec::new(),
         docker_config: PathBuf::new(),
+        containerd_config: None,
+        auth_config: None,
         cdi_spec_dirs: Vec::new(),
         host_gateway: None,
         debug: false,

@@ -302,6 +302,8 @@ pub(super) mod tests {
             cni_data_dir: "/var/lib/cni/networks".into(),
             hosts_dirs: vec!["/etc/containerd/certs.d".into()],
             docker_config: "/nonexistent".into(),
+            containerd_config: None,
+            auth_config: None,
             cdi_spec_dirs: Vec::new(),
             host_gateway: None,
             debug: false,

@@ -51,6 +51,7 @@ pub(super) async fn check(facts: &Facts, budget: Budget) -> Vec<Finding> {
     }
     let config = Config {
         hosts_dirs: directories.iter().map(|directory| facts.node.at(directory)).collect(),
+        containerd_config: Some(facts.node.at(&facts.settings.path)),
         ..Config::clone(&facts.config)
     };
     let limit = budget.part(40);

@@ -12,7 +12,7 @@ use crate::image::platform::Platform;
 
 use super::content::{Target, read_target};
 use super::name::{same_target, tags_and_digests};
-use super::resolve::{find, read};
+use super::resolve::{ResolvedImage, find, read};
 
 /// The fields of docker's image configuration, in its order.
 const CONFIG_FIELDS: [&str; 13] = [
@@ -111,15 +111,29 @@ pub async fn inspect(engine: &Engine, text: &str, platform: Option<&Platform>) -
     let (image, all) =
         tokio::try_join!(read(client, &record, platform), same_target(client, &record.target))?;
     let names: Vec<String> = all.iter().map(|image| image.name.clone()).collect();
-    let (repo_tags, repo_digests) = tags_and_digests(&names, &record.target);
+    let tagged = all.iter().filter_map(|image| image.updated_at).max();
+    let tagged = tagged.map(|time| time.to_string()).unwrap_or_default();
+    let mut inspected = described(&image, &names, tagged, platform.is_some());
+    inspected.graph_driver.name.clone_from(&engine.config.snapshotter);
+    Ok(inspected)
+}
+
+/// docker's fields of an image that has these names and lies nowhere. `one_platform`: it is shown as that platform's
+/// manifest.
+pub(super) fn described(
+    image: &ResolvedImage,
+    names: &[String],
+    last_tag_time: String,
+    one_platform: bool,
+) -> InspectedImage {
+    let (repo_tags, repo_digests) = tags_and_digests(names, &image.target);
     let layers: u64 = image.manifest.layers().iter().map(Descriptor::size).sum();
     let above = if image.target == image.manifest_descriptor { 0 } else { image.target.size() };
     let size = above + image.manifest_descriptor.size() + image.manifest.config().size() + layers;
-    let tagged = all.iter().filter_map(|image| image.updated_at).max();
-    let descriptor = if platform.is_some() { &image.manifest_descriptor } else { &image.target };
+    let descriptor = if one_platform { &image.manifest_descriptor } else { &image.target };
     let config = &image.config;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    Ok(InspectedImage {
+    InspectedImage {
         id: descriptor.digest().to_string(),
         repo_tags,
         repo_digests,
@@ -136,11 +150,11 @@ pub async fn inspect(engine: &Engine, text: &str, platform: Option<&Platform>) -
         os: config.os().to_string(),
         os_version: text(config.os_version()),
         size,
-        graph_driver: GraphDriver { data: None, name: engine.config.snapshotter.clone() },
+        graph_driver: GraphDriver { data: None, name: String::new() },
         root_fs: RootFs { r#type: config.rootfs().typ().clone(), layers: config.rootfs().diff_ids().clone() },
-        metadata: Metadata { last_tag_time: tagged.map(|time| time.to_string()).unwrap_or_default() },
+        metadata: Metadata { last_tag_time },
         descriptor: descriptor.clone(),
-    })
+    }
 }
 
 /// containerd's own record of the image that `text` means, with the index, manifest and configuration it leads to:

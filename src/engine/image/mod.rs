@@ -49,7 +49,7 @@ pub use name::is_dangling;
 pub use orphans::{Keeper, Orphan, Thing, orphans, sweep};
 pub use pull::{PullOptions, PullPolicy, PullRequest, Pulled, ensure, pull, remote_tags};
 pub use push::{PushRequest, Pushed, names_of, push, push_object};
-pub use remote::{RemoteBlob, remote_blob, remote_manifest};
+pub use remote::{RemoteBlob, inspect_remote, remote_blob, remote_manifest};
 pub use remove::{RemoveOptions, Removed, familiar, remove};
 pub use remove_platform::remove_platforms;
 pub use resolve::{ResolvedImage, every, find, platform, platforms, read, resolve};

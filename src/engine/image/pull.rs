@@ -41,6 +41,8 @@ pub struct PullRequest {
 pub struct PullOptions {
     /// The content of every platform, not only of the one that is unpacked.
     pub all_platforms: bool,
+    /// The content of these platforms, too.
+    pub also: Vec<Platform>,
     /// Bring the content and do not unpack it.
     pub no_unpack: bool,
     /// Bring manifests and configurations alone.
@@ -188,9 +190,7 @@ impl Pull<'_> {
                 let wanted = self.wanted.unwrap_or(&host);
                 let chosen =
                     wanted.pick(index.manifests()).first().copied().ok_or_else(|| no_match(wanted))?;
-                if self.options.all_platforms {
-                    self.others(&index, chosen).await?;
-                }
+                self.others(&index, chosen).await?;
                 match self.target(chosen, None).await? {
                     Target::Manifest(manifest) => manifest,
                     Target::Index(_) => {
@@ -230,9 +230,18 @@ impl Pull<'_> {
         Ok(target)
     }
 
-    /// The content of an index's other manifests, attestations among them.
+    /// The content of an index's other manifests that are wanted: all of them, attestations among them, or those of
+    /// some platforms.
     async fn others(&self, index: &ImageIndex, chosen: &Descriptor) -> Result<()> {
-        for entry in index.manifests().iter().filter(|entry| entry.digest() != chosen.digest()) {
+        let mut wanted: Vec<&Descriptor> = Vec::new();
+        if self.options.all_platforms {
+            wanted.extend(index.manifests());
+        }
+        for platform in &self.options.also {
+            let fitting = platform.pick(index.manifests()).first().copied();
+            wanted.push(fitting.ok_or_else(|| no_match(platform))?);
+        }
+        for entry in wanted.into_iter().filter(|entry| entry.digest() != chosen.digest()) {
             let Target::Manifest(manifest) = self.target(entry, None).await? else { continue };
             for part in std::iter::once(manifest.config()).chain(self.layers(&manifest)) {
                 self.download.blob(part, HashMap::new(), &Arrival::pair().0).await?;
@@ -284,7 +293,10 @@ impl Pull<'_> {
     }
 }
 
-fn as_configuration(raw: &serde_json::Value, manifest: &ImageManifest) -> Result<ImageConfiguration> {
+pub(super) fn as_configuration(
+    raw: &serde_json::Value,
+    manifest: &ImageManifest,
+) -> Result<ImageConfiguration> {
     if raw.get("rootfs").is_none() {
         return Err(Error::failed(format!(
             "unsupported configuration {} of media type {}: this is no container image",
@@ -295,7 +307,7 @@ fn as_configuration(raw: &serde_json::Value, manifest: &ImageManifest) -> Result
     parse(raw.to_string().as_bytes(), manifest.config().digest().as_ref())
 }
 
-fn no_match(wanted: &Platform) -> Error {
+pub(super) fn no_match(wanted: &Platform) -> Error {
     Error::failed(format!("no matching manifest for {wanted} in the manifest list entries"))
         .hint("the image was not built for that platform: name another with --platform")
 }
