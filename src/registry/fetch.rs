@@ -13,7 +13,6 @@ use crate::image::media::{self, LARGEST_MANIFEST};
 
 use super::client;
 use super::connection::{self, Connection};
-pub(super) use super::endpoint::parse;
 use super::endpoint::{Endpoint, Transport, endpoints, is_local};
 use super::error::{Cause, Failure, read_up_to};
 use super::reference::Reference;

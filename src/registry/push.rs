@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 
 use super::endpoint::Endpoint;
 use super::error::{Cause, Failure};
-use super::fetch::{Registry, parse};
+use super::fetch::Registry;
 
 /// Tries of one request.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -130,7 +130,7 @@ impl Receiver<'_> {
     }
 
     pub(super) fn address(&self, path: &str) -> Result<Url> {
-        parse(&format!("{}/{}{path}", self.endpoint.base, self.registry.reference.path()))
+        self.endpoint.address(&format!("{}{path}", self.registry.reference.path()))
     }
 }
 

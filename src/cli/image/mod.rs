@@ -14,7 +14,6 @@ pub mod progress;
 pub mod prune;
 pub mod pull;
 pub mod push;
-mod registry_args;
 pub mod rmi;
 pub mod save;
 mod send;

@@ -1,10 +1,10 @@
 //! `push`: an image to a registry, or to another machine.
 
 use super::progress::Bars;
-use super::registry_args::RegistryArgs;
 use super::{platform, platforms, send, told};
 use crate::cli::Context;
 use crate::cli::args::errors::unsupported;
+use crate::cli::registry::flags::{RegistryArgs, Requests};
 use crate::engine::Engine;
 use crate::engine::image::{self, PushRequest, Pushed};
 use crate::error::{Error, Kind, Result};
@@ -129,7 +129,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         cx.ui.line("Using default tag: latest")?;
     }
     let reference = if args.all_tags { reference } else { reference.with_default_tag() };
-    args.registry.apply(cx);
+    let mut requests = args.registry.apply(cx);
     let engine = cx.engine().await?;
     if !args.quiet {
         cx.ui.line(format_args!("The push refers to repository [{}]", reference.name()))?;
@@ -138,7 +138,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let references =
         if args.all_tags { all_tags(&engine, &reference).await? } else { vec![reference.clone()] };
     for one in references {
-        push_one(&args, (&engine, one, wanted.as_ref()), cx).await?;
+        push_one(&args, (&engine, one, wanted.as_ref()), &mut requests, cx).await?;
     }
     if args.quiet {
         cx.ui.line(&reference)?;
@@ -161,6 +161,7 @@ async fn all_tags(engine: &Engine, reference: &Reference) -> Result<Vec<Referenc
 async fn push_one(
     args: &Args,
     (engine, reference, wanted): (&Engine, Reference, Option<&Platform>),
+    requests: &mut Requests,
     cx: &mut Context<'_>,
 ) -> Result<()> {
     let familiar = reference.familiar();
@@ -180,7 +181,7 @@ async fn push_one(
         else_one: !args.all_platforms,
     };
     let bars = Bars::of_push(cx.ui, args.quiet);
-    let pushed = image::push(engine, &request, &bars).await;
+    let pushed = requests.during(image::push(engine, &request, &bars), |line| bars.talk(line)).await;
     bars.finish();
     let Pushed { target, instead_of } = pushed.map_err(told)?;
     if let Some(tag) = request.reference.tag().filter(|_| !args.quiet) {

@@ -118,7 +118,8 @@ pub async fn inspect(engine: &Engine, text: &str, platform: Option<&Platform>) -
     Ok(InspectedImage { graph_driver, ..described(&image, &names, tagged, platform.is_some()) })
 }
 
-/// docker's fields of an image that has these names. `one_platform`: it is shown as that platform's manifest.
+/// docker's fields of an image that has these names and lies nowhere. `one_platform`: it is shown as that platform's
+/// manifest.
 pub(super) fn described(
     image: &ResolvedImage,
     names: &[String],
