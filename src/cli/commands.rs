@@ -180,6 +180,8 @@ pub enum ImageVerb {
     Tag(image::tag::Args),
     /// Remove one or more images
     Rmi(image::rmi::Args),
+    /// Show the history of an image
+    History(image::history::Args),
 }
 
 /// The verbs below `image`.
@@ -199,10 +201,20 @@ pub enum ImageFamily {
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
     Tag(image::tag::Args),
     /// Remove one or more images
-    #[command(visible_aliases = ["remove"])]
+    #[command(visible_aliases = ["remove"], alias = "rmi")]
     Rm(image::rmi::Args),
     /// List the tags that a registry has of a repository
     Tags(image::tags::Args),
+    /// Show the history of an image
+    History(image::history::Args),
+    /// List the files of an image, without a container
+    Files(image::files::Args),
+    /// Print files of an image, without a container
+    Cat(image::cat::Args),
+    /// Show what one image has that another has not
+    Diff(image::diff::Args),
+    /// Show the room that images take and share, and what nobody needs any more
+    Usage(image::usage::Args),
     /// Send an image to another machine: only what it lacks, unpacked there
     Push(image::push::Args),
     /// Display detailed information on one or more images
@@ -320,6 +332,7 @@ async fn dispatch_image(verb: ImageVerb, cx: &mut Context<'_>) -> Result<u8> {
         ImageVerb::Import(args) => image::import::run(args, cx).await,
         ImageVerb::Tag(args) => image::tag::run(args, cx).await,
         ImageVerb::Rmi(args) => image::rmi::run(args, cx).await,
+        ImageVerb::History(args) => image::history::run(args, cx).await,
     }
 }
 
@@ -333,6 +346,11 @@ async fn dispatch_image_family(verb: ImageFamily, cx: &mut Context<'_>) -> Resul
         ImageFamily::Tag(args) => image::tag::run(args, cx).await,
         ImageFamily::Rm(args) => image::rmi::run(args, cx).await,
         ImageFamily::Tags(args) => image::tags::run(args, cx).await,
+        ImageFamily::History(args) => image::history::run(args, cx).await,
+        ImageFamily::Files(args) => image::files::run(args, cx).await,
+        ImageFamily::Cat(args) => image::cat::run(args, cx).await,
+        ImageFamily::Diff(args) => image::diff::run(args, cx).await,
+        ImageFamily::Usage(args) => image::usage::run(args, cx).await,
         ImageFamily::Push(args) => image::push::run(args, cx).await,
         ImageFamily::Inspect(args) => image::inspect::run(args, cx).await,
         ImageFamily::Prune(args) => image::prune::run(args, cx).await,

@@ -21,7 +21,7 @@ pub(super) const UNBUILT: &[(&[&str], &str)] = &[
         "managing networks comes in a later version; `run --network NAME` uses every CNI network there is",
     ),
     (&["volume"], "managing volumes comes in a later version; `run -v NAME:/path` makes them"),
-    (&["push", "manifest", "history"], "this registry verb comes in a later version"),
+    (&["push", "manifest"], "this registry verb comes in a later version"),
 ];
 
 /// Why a verb is not here. None for a word that is no verb of anybody's.

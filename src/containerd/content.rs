@@ -40,6 +40,8 @@ pub struct Ingest {
     pub total: u64,
     /// When it was begun.
     pub started_at: Option<Timestamp>,
+    /// When it was last opened or written.
+    pub updated_at: Option<Timestamp>,
 }
 
 impl Client {
@@ -332,5 +334,6 @@ fn ingest(value: api::Status) -> Ingest {
         offset: u64::try_from(value.offset).unwrap_or_default(),
         total: u64::try_from(value.total).unwrap_or_default(),
         started_at: values::time(value.started_at),
+        updated_at: values::time(value.updated_at),
     }
 }

@@ -67,6 +67,14 @@ impl Client {
         Ok(reply.resources.into_iter().map(|resource| (resource.r#type, resource.id)).collect())
     }
 
+    /// Let the lease `id` keep the blob `digest` and what its labels refer to.
+    pub async fn keep_blob(&self, id: &str, digest: &str) -> Result<()> {
+        let resource = api::Resource { id: digest.into(), r#type: "content".into() };
+        let request = api::AddResourceRequest { id: id.into(), resource: Some(resource) };
+        self.leases_api().add_resource(self.request(request)).await?;
+        Ok(())
+    }
+
     fn leases_api(&self) -> api::leases_client::LeasesClient<tonic::transport::Channel> {
         api::leases_client::LeasesClient::new(self.channel.clone())
     }

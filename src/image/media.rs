@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use oci_spec::image::{Descriptor, Digest, DigestAlgorithm, ImageIndex, ImageManifest, MediaType};
 
+use super::archive::Compression;
+
 /// Manifests, indexes and configurations are small; more bytes are an attack.
 pub const LARGEST_MANIFEST: u64 = 8 << 20;
 /// Docker's index.
@@ -17,7 +19,15 @@ pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 /// Docker's layer, compressed.
 pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// OCI's manifest.
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// OCI's image configuration.
+pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// OCI's layer as a plain tar.
+pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+/// OCI's layer, compressed with gzip.
+pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// Marks a manifest in an index as what a builder attests, not an image.
 const ATTESTATION: &str = "vnd.docker.reference.type";
 
@@ -62,12 +72,12 @@ pub fn sniff(bytes: &[u8]) -> Option<String> {
     image.then(|| OCI_MANIFEST.to_owned())
 }
 
-/// How a blob is compressed, from its first bytes, as a layer's media type.
-pub fn layer_type(head: &[u8]) -> &'static str {
-    match head {
-        [0x1f, 0x8b, ..] => DOCKER_LAYER_GZIP,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => "application/vnd.oci.image.layer.v1.tar+zstd",
-        _ => DOCKER_LAYER,
+/// OCI's media type of a layer that is so compressed; one that was in xz is stored plain.
+pub fn layer_type(compression: Compression) -> &'static str {
+    match compression {
+        Compression::Gzip => OCI_LAYER_GZIP,
+        Compression::Zstd => OCI_LAYER_ZSTD,
+        Compression::Plain | Compression::Xz => OCI_LAYER,
     }
 }
 

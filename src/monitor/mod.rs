@@ -10,6 +10,7 @@ pub mod health;
 pub mod log;
 pub mod program;
 pub mod reader;
+pub mod resolver;
 pub mod restart;
 mod serve;
 mod setup;

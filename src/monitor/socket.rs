@@ -13,7 +13,6 @@ use crate::{Error, Result};
 
 /// The socket's name in the container's run directory.
 pub const SOCKET: &str = "attach.sock";
-const FRESH: &str = ".attach.sock.new";
 
 /// What `sun_path` holds beside its zero.
 const LONGEST: usize = 107;
@@ -31,19 +30,25 @@ impl Socket {
     /// Listens on `attach.sock` in `directory` (made with 0700 where missing). A socket that is there already
     /// is replaced in one step, so a client finds the old or the new one, never none.
     pub fn listen(directory: &Path) -> Result<Self> {
+        Self::listen_as(directory, SOCKET)
+    }
+
+    /// The same on a socket of another name.
+    pub fn listen_as(directory: &Path, name: &str) -> Result<Self> {
+        let new = format!(".{name}.new");
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)
             .map_err(|cause| Error::io("create", directory, cause))?;
-        let fresh = directory.join(FRESH);
-        let path = directory.join(SOCKET);
+        let fresh = directory.join(&new);
+        let path = directory.join(name);
         let listen = || -> io::Result<Self> {
             match std::fs::remove_file(&fresh) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            let (short, _open) = reachable(directory, FRESH)?;
+            let (short, _open) = reachable(directory, &new)?;
             let listener = UnixListener::bind(short)?;
             listener.set_nonblocking(true)?;
             std::fs::set_permissions(&fresh, Permissions::from_mode(0o600))?;
@@ -65,7 +70,12 @@ impl Socket {
 
 /// Connects to the monitor that serves `directory`.
 pub fn connect(directory: &Path) -> io::Result<UnixStream> {
-    let (short, _open) = reachable(directory, SOCKET)?;
+    connect_as(directory, SOCKET)
+}
+
+/// Connects to the socket of that name in `directory`.
+pub fn connect_as(directory: &Path, name: &str) -> io::Result<UnixStream> {
+    let (short, _open) = reachable(directory, name)?;
     UnixStream::connect(short)
 }
 

@@ -113,6 +113,7 @@ impl Bridge<'_> {
             subnets: &network.nets(),
             masquerade: network.settings.masquerade,
             isolated: network.settings.isolated,
+            internal: network.internal,
         })?;
         Ok(bridge)
     }

@@ -34,6 +34,8 @@ pub struct Network {
     pub bridge: String,
     /// docker's names of driver options for what the conflist sets.
     pub options: BTreeMap<String, String>,
+    /// Nothing leads out of it.
+    pub internal: bool,
     /// The conflist as it was read.
     pub raw: Value,
     /// The file.
@@ -160,7 +162,9 @@ impl Network {
         if first.kind == "bridge" && !is_link_name(&bridge) {
             return Err(wrong(&format!("\"{bridge}\" is no name of a bridge")));
         }
+        let managed = list.nerdctl_id.is_some();
         Ok(Self {
+            internal: managed && !bridge.is_empty() && !leads_out(&settings),
             id: list.nerdctl_id.unwrap_or_else(|| id_of(&list.name)),
             labels: list.nerdctl_labels.unwrap_or_default(),
             driver: first.kind.clone(),
@@ -368,6 +372,10 @@ fn is_native(plugins: &[Plugin]) -> bool {
             && (plugin.kind != "tuning" || plugin.mtu.is_none())
     };
     bridge && rest.iter().all(plain)
+}
+
+fn leads_out(settings: &Settings) -> bool {
+    settings.masquerade || settings.routes.iter().any(|(destination, _)| destination.prefix_len() == 0)
 }
 
 fn options(bridge: &str, settings: &Settings) -> BTreeMap<String, String> {

@@ -45,6 +45,8 @@ pub(crate) struct Zone<'a> {
     pub(crate) masquerade: bool,
     /// No traffic between this network and other isolated ones.
     pub(crate) isolated: bool,
+    /// No traffic between this network and anything but this host.
+    pub(crate) internal: bool,
 }
 
 /// The firewall of the calling thread's network namespace.
@@ -102,6 +104,9 @@ impl Firewall {
                 if zone.isolated {
                     batch.add(family, (TABLE, "isolated"), &[plain(key.clone())], false);
                 }
+                if zone.internal {
+                    batch.add(family, (TABLE, "internal"), &[plain(key.clone())], false);
+                }
                 for subnet in &subnets {
                     let interval = interval(subnet, zone.bridge);
                     batch.add(family, (TABLE, "subnets"), &interval, false);
@@ -120,7 +125,7 @@ impl Firewall {
         let key = interface(bridge);
         for family in Family::BOTH {
             let mut batch = Batch::new();
-            for set in ["bridges", "pairs", "isolated", "guarded", "subnets", "masqueraded"] {
+            for set in ["bridges", "pairs", "isolated", "internal", "guarded", "subnets", "masqueraded"] {
                 let elements: Vec<Element> = self
                     .elements(family, set)?
                     .into_iter()
@@ -313,7 +318,8 @@ fn zone_comment(zone: &Zone) -> String {
     let subnets: Vec<String> = zone.subnets.iter().map(|net| net.trunc().to_string()).collect();
     let masquerade = if zone.masquerade { " masquerade" } else { "" };
     let isolated = if zone.isolated { " isolated" } else { "" };
-    format!("{} {}{masquerade}{isolated}", zone.name, subnets.join(" "))
+    let internal = if zone.internal { " internal" } else { "" };
+    format!("{} {}{masquerade}{isolated}{internal}", zone.name, subnets.join(" "))
 }
 
 fn interval(subnet: &IpNet, comment: &str) -> [Element; 2] {

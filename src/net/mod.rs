@@ -18,6 +18,7 @@ mod nftables;
 mod plugin;
 mod ports;
 mod reap;
+pub mod resolver;
 mod ruleset;
 mod sysctl;
 #[cfg(test)]

@@ -101,12 +101,17 @@ pub struct Resolver<'a> {
     pub options: &'a [String],
     /// The container has an IPv6 address, so servers of that family can be reached.
     pub ipv6: bool,
+    /// Containers' names are answered: the file names the resolver alone, which knows the other servers.
+    pub resolver: bool,
 }
 
 /// A resolv.conf for a container with a network of its own, from the host's text.
 pub fn resolv_conf(host: &str, wish: &Resolver) -> String {
     let found = Found::read(host);
     let mut servers: Vec<String> = wish.servers.iter().map(IpAddr::to_string).collect();
+    if wish.resolver {
+        servers = vec![super::resolver::ADDRESS.to_string()];
+    }
     if servers.is_empty() {
         // The host's loopback is not the container's.
         servers = found
@@ -126,7 +131,11 @@ pub fn resolv_conf(host: &str, wish: &Resolver) -> String {
         if asked.is_empty() { host.iter().map(|&word| word.to_owned()).collect() } else { asked.to_vec() }
     };
     let search = or_hosts(wish.search, &found.search);
-    let options = or_hosts(wish.options, &found.options);
+    let mut options = or_hosts(wish.options, &found.options);
+    if wish.resolver && !options.iter().any(|option| option.starts_with("ndots:")) {
+        // A container's name is one word: it is asked for as it is, before any domain is tried.
+        options.push("ndots:0".into());
+    }
     let mut text = String::new();
     for server in servers {
         text += &format!("nameserver {server}\n");
@@ -140,15 +149,26 @@ pub fn resolv_conf(host: &str, wish: &Resolver) -> String {
     text
 }
 
+/// The servers of a resolv.conf, whoever can reach them.
+pub fn servers(resolv_conf: &str) -> Vec<IpAddr> {
+    Found::read(resolv_conf).servers.iter().filter_map(|server| server.parse().ok()).collect()
+}
+
+/// The host's resolv.conf as it is at this moment; empty when there is none.
+pub fn host_file() -> String {
+    read_bounded_text(HOST_FILE).unwrap_or_default()
+}
+
 /// The host's resolv.conf with servers that can be reached from elsewhere: systemd-resolved's list when the
 /// file names that alone. Empty when there is none.
 pub fn host_resolv_conf() -> String {
-    let read = |path: &str| {
-        let content = crate::store::read_bounded(Path::new(path), FILE_LIMIT).ok()?;
-        Some(String::from_utf8_lossy(&content).into_owned())
-    };
-    let text = read(HOST_FILE).unwrap_or_default();
-    if names_resolved_alone(&text) { read(RESOLVED_FILE).unwrap_or(text) } else { text }
+    let text = host_file();
+    if names_resolved_alone(&text) { read_bounded_text(RESOLVED_FILE).unwrap_or(text) } else { text }
+}
+
+fn read_bounded_text(path: &str) -> Option<String> {
+    let content = crate::store::read_bounded(Path::new(path), FILE_LIMIT).ok()?;
+    Some(String::from_utf8_lossy(&content).into_owned())
 }
 
 fn names_resolved_alone(text: &str) -> bool {
@@ -291,7 +311,7 @@ mod tests {
         ] {
             let servers: Vec<IpAddr> = servers.iter().map(|server| server.parse().unwrap()).collect();
             let search: Vec<String> = search.iter().map(|&domain| domain.to_owned()).collect();
-            let wish = Resolver { servers: &servers, search: &search, options: &[], ipv6 };
+            let wish = Resolver { servers: &servers, search: &search, ipv6, ..Resolver::default() };
             assert_eq!(resolv_conf(host, &wish), expected, "{host}");
         }
         let options = ["ndots:0".to_owned()];
@@ -299,6 +319,16 @@ mod tests {
         assert_eq!(
             resolv_conf("nameserver 192.0.2.1\noptions edns0", &wish),
             "nameserver 192.0.2.1\noptions ndots:0\n"
+        );
+        let host = "nameserver 192.0.2.1\nsearch a\noptions edns0\n";
+        let wish = Resolver { resolver: true, ..Resolver::default() };
+        assert_eq!(resolv_conf(host, &wish), "nameserver 127.0.0.11\nsearch a\noptions edns0 ndots:0\n");
+        let options = ["ndots:3".to_owned()];
+        let wish = Resolver { options: &options, ..wish };
+        assert_eq!(resolv_conf(host, &wish), "nameserver 127.0.0.11\nsearch a\noptions ndots:3\n");
+        assert_eq!(
+            servers("nameserver ::1\nnameserver x\nnameserver 127.0.0.53"),
+            ["::1".parse::<IpAddr>().unwrap(), "127.0.0.53".parse().unwrap()]
         );
         assert!(names_resolved_alone("nameserver 127.0.0.53\n"));
         assert!(!names_resolved_alone("nameserver 127.0.0.1\n") && !names_resolved_alone(""));

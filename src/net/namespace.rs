@@ -51,13 +51,15 @@ impl Networks {
         Ok(path)
     }
 
-    /// Removes the namespace's mount and file, if they are there. The kernel deletes the namespace with its
-    /// links when nothing else uses it.
+    /// Removes the namespace's mount and file, and the names that are known there, if they are there. The kernel
+    /// deletes the namespace with its links when nothing else uses it.
     ///
     /// # Errors
     /// A failing system call with the path.
     pub fn remove_namespace(&self, owner: &str) -> Result<()> {
         check_owner(owner)?;
+        // First: the resolver has sockets in there, and closes them when the names go.
+        self.remove_member(owner)?;
         let path = namespace_path(&self.namespaces, owner);
         loop {
             match rustix::mount::unmount(&path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {

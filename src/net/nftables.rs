@@ -9,6 +9,7 @@ const SUBSYSTEM: u16 = 10 << 8;
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
 const NEWTABLE: u16 = 0;
+const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
 const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
@@ -131,6 +132,11 @@ pub(crate) enum Step<'a> {
         address: u32,
         port: u32,
     },
+    /// A constant into a register.
+    Load {
+        register: u32,
+        value: &'a [u8],
+    },
     Masquerade,
     Counter,
     Accept,
@@ -159,6 +165,13 @@ impl Batch {
     /// A new table; one of that name that is there fails the batch with EEXIST.
     pub(crate) fn table(&mut self, family: Family, name: &str) {
         self.message(NEWTABLE, CREATE | EXCL, family).text(1, name);
+    }
+
+    /// An empty table, in place of one of that name that may be there.
+    pub(crate) fn replace_table(&mut self, family: Family, name: &str) {
+        self.message(NEWTABLE, CREATE, family).text(1, name);
+        self.message(DELTABLE, 0, family).text(1, name);
+        self.message(NEWTABLE, CREATE, family).text(1, name);
     }
 
     /// A chain; without another policy it accepts.
@@ -410,6 +423,10 @@ fn put_step(list: &mut Messages, step: &Step) {
         }),
         Step::DestinationNat { family, address, port } => expression(list, "nat", |data| {
             data.big(1, 1).big(2, u32::from(family.number())).big(3, address).big(5, port);
+        }),
+        Step::Load { register, value } => expression(list, "immediate", |data| {
+            data.big(1, register);
+            put_value(data, 2, value);
         }),
         Step::Masquerade => expression(list, "masq", |_| {}),
         Step::Counter => expression(list, "counter", |data| {

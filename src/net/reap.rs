@@ -6,7 +6,7 @@ use super::address::Taken;
 use super::bridge::host_interfaces;
 use super::firewall::Firewall;
 use super::link::Links;
-use super::{Networks, collect, plugin};
+use super::{Networks, collect, plugin, resolver};
 use crate::{Error, Result};
 
 impl Networks {
@@ -85,13 +85,16 @@ impl Networks {
         Ok(owners)
     }
 
-    fn namespace_owners(&self) -> Result<Vec<String>> {
+    /// Who has a namespace, or names that are known in one.
+    fn namespace_owners(&self) -> Result<BTreeSet<String>> {
+        let mut owners: BTreeSet<String> = resolver::owners(&self.members_directory()).into_iter().collect();
         match std::fs::read_dir(&self.namespaces) {
             Ok(entries) => {
-                Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+                owners.extend(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()));
             }
-            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(cause) => Err(Error::io("read", &self.namespaces, cause)),
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {}
+            Err(cause) => return Err(Error::io("read", &self.namespaces, cause)),
         }
+        Ok(owners)
     }
 }

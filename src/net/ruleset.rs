@@ -48,6 +48,7 @@ pub(crate) fn foundation(family: Family) -> Batch {
         set("bridges", (IFNAME, 16), None, false),
         set("pairs", (IFNAME << 6 | IFNAME, 32), None, false),
         set("isolated", (IFNAME, 16), None, false),
+        set("internal", (IFNAME, 16), None, false),
         set("guarded", (IFNAME, 16), None, false),
         set("subnets", (address, length), None, true),
         set("masqueraded", (address, length), None, true),
@@ -124,11 +125,16 @@ pub(crate) fn foundation(family: Family) -> Batch {
     let elsewhere = Step::NotIn { set: "bridges", register: LONG };
     rule("postrouting", &[from, masqueraded, oif, elsewhere, Step::Masquerade]);
 
+    // Where bridged packets pass the firewall, those of one network are its own affair.
+    let second = Step::Meta { key: META_OIFNAME, register: LONG + 1 };
+    rule("forward", &[iif, second, Step::In { set: "pairs", register: LONG }, Step::Accept]);
+    // Before anything is let through: what comes from an internal network or goes there, ends here.
+    let internal = Step::In { set: "internal", register: LONG };
+    rule("forward", &[iif, internal, Step::Drop]);
+    rule("forward", &[oif, internal, Step::Drop]);
     let [state, state_mask, one_of] = ct(CT_STATE, STATE_ESTABLISHED_OR_RELATED);
     rule("forward", &[status, mask, set, Step::Accept]);
     rule("forward", &[state, state_mask, one_of, Step::Accept]);
-    let second = Step::Meta { key: META_OIFNAME, register: LONG + 1 };
-    rule("forward", &[iif, second, Step::In { set: "pairs", register: LONG }, Step::Accept]);
     let isolated = Step::In { set: "isolated", register: LONG };
     rule("forward", &[iif, isolated, oif, isolated, Step::Drop]);
     let [new, new_mask, is_new] = ct(CT_STATE, STATE_NEW);

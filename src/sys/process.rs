@@ -104,6 +104,13 @@ pub fn all() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
+/// The kernel's name of a process and the letter of its state, by one read: for looks at all of them.
+pub fn name_and_state(pid: u32) -> Option<(String, char)> {
+    let stat = text(format!("/proc/{pid}/stat").into(), LONGEST_FILE)?;
+    let (head, tail) = (stat.find('(')?, stat.rfind(')')?);
+    Some((stat.get(head + 1..tail)?.to_owned(), stat.get(tail + 1..)?.trim_start().chars().next()?))
+}
+
 /// A process's command line; empty for one that has ended.
 pub fn command_line(pid: u32) -> Vec<String> {
     let line = text(format!("/proc/{pid}/cmdline").into(), LONGEST_COMMAND).unwrap_or_default();

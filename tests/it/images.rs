@@ -116,6 +116,34 @@ impl Image {
     }
 }
 
+/// An archive in OCI's image layout of one index for several platforms, which lies `nested` indexes deep.
+pub(crate) fn index_archive(reference: &str, images: &[Image], nested: usize) -> Vec<u8> {
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    let mut blobs = Vec::new();
+    let mut entries = Vec::new();
+    for image in images {
+        let parts = image.blobs();
+        let mut entry = parts[0].descriptor();
+        entry["platform"] = json!({ "os": "linux", "architecture": image.architecture });
+        entries.push(entry);
+        blobs.extend(parts);
+    }
+    for _ in 0..=nested {
+        let index =
+            Blob::json(INDEX, &json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": entries }));
+        entries = vec![index.descriptor()];
+        blobs.push(index);
+    }
+    entries[0]["annotations"] = json!({ "io.containerd.image.name": reference });
+    let index = json!({ "schemaVersion": 2, "manifests": entries }).to_string();
+    let mut files = vec![
+        ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
+        ("index.json".to_owned(), index.into_bytes()),
+    ];
+    files.extend(blobs.into_iter().map(|blob| (blob.path(), blob.bytes)));
+    tar_of(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())))
+}
+
 /// Some bytes with their digest.
 pub(crate) struct Blob {
     pub(crate) media_type: &'static str,
@@ -123,14 +151,24 @@ pub(crate) struct Blob {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// `sha256:…` of these bytes.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    let hash: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hash}")
+}
+
 impl Blob {
     fn new(media_type: &'static str, bytes: Vec<u8>) -> Self {
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { media_type, digest: format!("sha256:{digest}"), bytes }
+        Self { media_type, digest: digest(&bytes), bytes }
     }
 
     fn json(media_type: &'static str, value: &Value) -> Self {
         Self::new(media_type, value.to_string().into_bytes())
+    }
+
+    /// Where it lies in OCI's image layout.
+    pub(crate) fn path(&self) -> String {
+        format!("blobs/sha256/{}", &self.digest["sha256:".len()..])
     }
 
     fn descriptor(&self) -> Value {

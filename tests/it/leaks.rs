@@ -99,7 +99,7 @@ fn links_and_rules(engine: &TestEngine) -> Vec<String> {
         for kind in ["set", "map"] {
             let table = &object[kind];
             // Networks stay when their containers go.
-            if ["bridges", "pairs", "isolated", "guarded", "subnets", "masqueraded"]
+            if ["bridges", "pairs", "isolated", "internal", "guarded", "subnets", "masqueraded"]
                 .iter()
                 .any(|set| table["name"] == *set)
             {
@@ -140,6 +140,13 @@ fn files(engine: &TestEngine) -> Vec<String> {
                     "netns" => {
                         things.extend(entries(&inner).iter().map(|file| seen("network namespace", file)))
                     }
+                    // The resolver's lock and socket stay for the next one.
+                    "names" => things.extend(
+                        entries(&inner)
+                            .iter()
+                            .filter(|file| !name(file).starts_with('.'))
+                            .map(|file| seen("names", file)),
+                    ),
                     _ => things.extend(of_namespace(&inner)),
                 }
             }

@@ -27,6 +27,7 @@ mod hostile;
 mod image;
 mod images;
 mod leaks;
+mod names;
 mod nodes;
 mod pod;
 mod registry;

@@ -88,16 +88,7 @@ pub async fn run_container(args: ContainerArgs, cx: &mut Context<'_>) -> Result<
 /// Write what is found, then say what is not.
 async fn show(references: &[String], wanted: Wanted, shared: Shared, cx: &mut Context<'_>) -> Result<u8> {
     let inspector = Inspector::parse(shared.format.as_deref())?;
-    let native = match shared.mode.as_str() {
-        "dockercompat" => false,
-        "native" => true,
-        other => {
-            return Err(Error::usage(format!(
-                "unknown mode {other:?}: must be one of \"dockercompat\", \"native\""
-            )));
-        }
-    };
-    let view = View { native, size: shared.size };
+    let view = View { native: is_native(&shared.mode)?, size: shared.size };
     let engine = cx.engine().await?;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for reference in references {
@@ -114,6 +105,20 @@ async fn show(references: &[String], wanted: Wanted, shared: Shared, cx: &mut Co
     crate::cli::exit::inspected(cx, &inspector, &found, &missing)
 }
 
+/// Whether `--mode` asks for containerd's own record.
+///
+/// # Errors
+/// A mode that is none.
+pub fn is_native(mode: &str) -> Result<bool> {
+    match mode {
+        "dockercompat" => Ok(false),
+        "native" => Ok(true),
+        other => {
+            Err(Error::usage(format!("unknown mode {other:?}: must be one of \"dockercompat\", \"native\"")))
+        }
+    }
+}
+
 async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -> Result<(Object, Value)> {
     let mut hints = Vec::new();
     if wanted != Wanted::Image {
@@ -128,8 +133,14 @@ async fn look_up(engine: &Engine, reference: &str, wanted: Wanted, view: View) -
             Err(error) => return Err(from_engine(error)),
         }
     }
-    match image::inspect(engine, reference, None).await {
-        Ok(described) => Ok((Object::Image, value(&described)?)),
+    let described = match view.native {
+        true => image::native(engine, reference, None).await.map(|record| Ok((Object::Other, record))),
+        false => image::inspect(engine, reference, None)
+            .await
+            .map(|described| Ok((Object::Image, value(&described)?))),
+    };
+    match described {
+        Ok(described) => described,
         // A name that cannot be an image's is no object either.
         Err(error) if wanted == Wanted::Any && matches!(error.kind, Kind::NotFound | Kind::Usage) => {
             let mut error = Error::not_found(format!("error: no such object: {reference}"));

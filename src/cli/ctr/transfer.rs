@@ -1,7 +1,6 @@
 //! `ctr images pull`, `push`, `import`, `export` and `convert`.
 
 use std::fs::File;
-use std::io::Read;
 use std::time::Instant;
 
 use super::registry::RegistryFlags;
@@ -10,7 +9,7 @@ use crate::cli::Context;
 use crate::cli::whole_file::{WholeFile, check};
 use crate::containerd::Image;
 use crate::engine::Engine;
-use crate::engine::image::{self, PullOptions, PullRequest, PushRequest};
+use crate::engine::image::{self, Archive, PullOptions, PullRequest, PushRequest};
 use crate::error::{Error, Result};
 use crate::image::platform::Platform;
 use crate::image::progress::Silent;
@@ -313,17 +312,17 @@ pub(super) async fn import(args: ImportArgs, cx: &mut Context<'_>) -> Result<u8>
     }
     let wanted = args.platform.as_deref().map(Platform::parse).transpose()?;
     let name = args.input.unwrap_or_default();
-    let input: Box<dyn Read + Send> = match name.as_str() {
-        "-" => Box::new(std::io::stdin()),
+    let archive = match name.as_str() {
+        "-" => Archive::Stream(Box::new(std::io::stdin())),
         path => {
             let opened = File::open(cx.environment.directory.join(path));
-            Box::new(opened.map_err(|cause| Error::io("open", path, cause))?)
+            Archive::File(opened.map_err(|cause| Error::io("open", path, cause))?)
         }
     };
     let engine = connect_for(cx, args.snapshotter.as_deref()).await?;
     let begun = Instant::now();
-    let request = image::LoadRequest { platform: wanted, no_unpack: args.no_unpack };
-    let loaded = image::load(&engine, input, &request, &Silent).await?;
+    let request = image::LoadRequest { platforms: wanted.into_iter().collect(), no_unpack: args.no_unpack };
+    let loaded = image::load(&engine, archive, &request, &Silent).await?;
     let base = args.base_name.clone().filter(|base| !base.is_empty());
     let labels = shown::flag_labels(&args.label);
     for image::Loaded { name, id } in loaded {
@@ -378,13 +377,14 @@ pub(super) async fn export(args: ExportArgs, cx: &mut Context<'_>) -> Result<u8>
     if args.skip_manifest_json {
         return Err(Error::failed("--skip-manifest-json is not here: the archive has it and the OCI layout"));
     }
-    let wanted = platform(&args.platform)?;
+    let wanted: Vec<Platform> =
+        args.platform.iter().map(|text| Platform::parse(text)).collect::<Result<_>>()?;
     let engine = connect(cx).await?;
     // ctr knows an image by its whole name only.
     for name in images {
         engine.containerd.image(name).await?;
     }
-    let selected = image::select(&engine, images, wanted.as_ref()).await?;
+    let selected = image::select(&engine, images, &wanted).await?;
     if out == "-" {
         image::save(&engine, &selected, cx.ui.out()).await?;
         return Ok(0);

@@ -1,14 +1,16 @@
 //! `images`: the list.
 
+mod tree;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::told;
+use super::{files, told};
 use crate::cli::{Context, namespaces};
+use crate::engine::container;
 use crate::engine::image::{self, ImageFilters, ImageSummary};
 use crate::error::{Error, Result};
-use crate::output::table::align;
 use crate::output::units::{ago, go_time, human_size_with_precision, parse_moment};
 use crate::output::{Column, Format, Listing};
 
@@ -17,7 +19,10 @@ const NONE: &str = "<none>";
 /// Flags of `images`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  wharfie images\n  wharfie -n k8s.io images --digests\n  wharfie images -q -f dangling=true"
+    after_help = "Names of the same image are one image: in k8s.io its digest and its id are no rows of their own. \
+    `image ls IMAGE:/path` lists files of an image, as `image files` does.\n\nFilters: reference=PATTERN, label=KEY[=VALUE], \
+    dangling=BOOL, before=IMAGE, since=IMAGE, until=TIME\n\nExamples:\n  wharfie images\n  wharfie -n k8s.io images --digests\n  \
+    wharfie images -q -f dangling=true\n  wharfie images --tree\n  wharfie image ls busybox:/etc"
 )]
 pub struct Args {
     /// Show all images (default hides intermediate and dangling images)
@@ -35,6 +40,9 @@ pub struct Args {
     /// Format output using a custom template: 'table', 'table TEMPLATE', 'json', 'raw', or a Go template
     #[arg(long, value_name = "string")]
     format: Option<String>,
+    /// Show containerd's names
+    #[arg(long)]
+    names: bool,
     /// Don't truncate output
     #[arg(long)]
     no_trunc: bool,
@@ -52,12 +60,15 @@ pub struct Args {
 /// One name of an image.
 struct Row {
     namespace: String,
+    name: String,
+    platform: String,
     id: String,
     repository: String,
     tag: String,
     digest: String,
     created: Option<Timestamp>,
     size: u64,
+    content_size: u64,
     now: Timestamp,
 }
 
@@ -78,6 +89,9 @@ const COLUMNS: &[Column<Row>] = &[
         value: |row| created(row, |time| go_time(whole_seconds(time), &TimeZone::system())),
     },
     Column { name: "Size", header: "SIZE", value: |row| size(row.size).into() },
+    Column { name: "BlobSize", header: "BLOB SIZE", value: |row| size(row.content_size).into() },
+    Column { name: "Name", header: "NAME", value: |row| row.name.as_str().into() },
+    Column { name: "Platform", header: "PLATFORM", value: |row| row.platform.as_str().into() },
     Column { name: "Containers", header: "CONTAINERS", value: |_| "N/A".into() },
     Column { name: "SharedSize", header: "SHARED SIZE", value: |_| "N/A".into() },
     Column { name: "UniqueSize", header: "UNIQUE SIZE", value: |_| "N/A".into() },
@@ -85,15 +99,27 @@ const COLUMNS: &[Column<Row>] = &[
 
 const TABLE: &[&str] = &["Repository", "Tag", "ID", "CreatedSince", "Size"];
 const TABLE_WITH_DIGESTS: &[&str] = &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"];
+/// nerdctl's.
+const TABLE_WITH_NAMES: &[&str] = &["Name", "ID", "CreatedSince", "Platform", "Size", "BlobSize"];
+const TABLE_WITH_NAMES_AND_DIGESTS: &[&str] =
+    &["Name", "Digest", "ID", "CreatedSince", "Platform", "Size", "BlobSize"];
 
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
+    if let Some(path) = args.name.as_deref().filter(|name| files::is_path(name)) {
+        return files::run(files::Args::of(path, args.format, args.quiet), cx).await;
+    }
     check_tree(&args)?;
     let listing = Listing {
         type_name: "*formatter.imageContext",
         columns: COLUMNS,
         methods: &[],
         table: match (args.all_namespaces, args.digests) {
+            (false, false) if args.names => TABLE_WITH_NAMES,
+            (false, true) if args.names => TABLE_WITH_NAMES_AND_DIGESTS,
+            (true, _) if args.names => {
+                &["Namespace", "Name", "ID", "CreatedSince", "Platform", "Size", "BlobSize"]
+            }
             (false, false) => TABLE,
             (false, true) => TABLE_WITH_DIGESTS,
             (true, false) => ["Namespace", "Repository", "Tag", "ID", "CreatedSince", "Size"].as_slice(),
@@ -115,15 +141,20 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         let mut images = image::list(&engine, &filters).await.map_err(told)?;
         // As docker does since version 29: nameless images are shown when they are asked for.
         images.retain(|image| args.all || filters.dangling.is_some() || !image.is_dangling());
-        listed.push((engine.containerd.namespace().to_owned(), images));
+        let mut used = Vec::new();
+        if args.tree {
+            let containers = container::list(&engine).await.map_err(told)?;
+            used = images.iter().map(|image| image.is_used_by(&containers)).collect();
+        }
+        listed.push((engine.containerd.namespace().to_owned(), images, used));
     }
     if args.tree {
-        let images: Vec<ImageSummary> = listed.into_iter().flat_map(|(_, images)| images).collect();
-        cx.ui.print(align(&tree(&images)))?;
+        let images = listed.iter().flat_map(|(_, images, used)| images.iter().zip(used.iter().copied()));
+        cx.ui.print(tree::text(images))?;
         return Ok(0);
     }
     let mut all: Vec<Row> = Vec::new();
-    for (namespace, images) in &listed {
+    for (namespace, images, _) in &listed {
         let of = images.iter().flat_map(|image| rows(image, with_digests, args.no_trunc, now));
         all.extend(of.map(|row| Row { namespace: namespace.clone(), ..row }));
     }
@@ -139,12 +170,15 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
 fn rows(image: &ImageSummary, with_digests: bool, no_trunc: bool, now: Timestamp) -> Vec<Row> {
     let row = |repository: &str, tag: &str, digest: &str| Row {
         namespace: String::new(),
+        name: name_of(image, repository, tag),
+        platform: platforms(image),
         id: if no_trunc { image.id.clone() } else { short(&image.id) },
         repository: repository.to_owned(),
         tag: tag.to_owned(),
         digest: digest.to_owned(),
         created: image.created,
         size: image.size,
+        content_size: image.content_size,
         now,
     };
     if image.is_dangling() {
@@ -176,6 +210,22 @@ fn rows(image: &ImageSummary, with_digests: bool, no_trunc: bool, now: Timestamp
         }
     }
     rows
+}
+
+/// containerd's name of a row.
+fn name_of(image: &ImageSummary, repository: &str, tag: &str) -> String {
+    let shown = format!("{repository}:{tag}");
+    let is_meant = |name: &&String| match (image::familiar(name), tag) {
+        (familiar, NONE) => familiar.split('@').next() == Some(repository) && familiar.contains('@'),
+        (familiar, _) => familiar == shown,
+    };
+    image.names.iter().find(is_meant).or(image.names.first()).cloned().unwrap_or_else(|| NONE.into())
+}
+
+/// The platforms that are here.
+fn platforms(image: &ImageSummary) -> String {
+    let here = image.platforms.iter().filter(|part| part.available);
+    here.map(|part| part.platform.as_str()).collect::<Vec<_>>().join(",")
 }
 
 fn filters(args: &Args, now: Timestamp) -> Result<ImageFilters> {
@@ -226,24 +276,6 @@ fn check_tree(args: &Args) -> Result<()> {
     }
 }
 
-/// docker's tree, with the platforms that are here.
-fn tree(images: &[ImageSummary]) -> String {
-    let mut text = "IMAGE\tID\tDISK USAGE\tCONTENT SIZE\n".to_owned();
-    let mut line = |name: &str, id: &str, total: u64, content: u64| {
-        text.push_str(&format!("{name}\t{}\t{}\t{}\n", short(id), size(total), size(content)));
-    };
-    for image in images {
-        let names = if image.tags.is_empty() { &image.digests } else { &image.tags };
-        let name = names.first().map_or("<untagged>", String::as_str);
-        line(name, &image.id, image.size, image.content_size);
-        for (index, part) in image.platforms.iter().enumerate() {
-            let branch = if index + 1 == image.platforms.len() { "└─" } else { "├─" };
-            line(&format!("{branch} {}", part.platform), &part.id, part.size, part.content_size);
-        }
-    }
-    text
-}
-
 fn created(row: &Row, show: impl Fn(Timestamp) -> String) -> Value {
     row.created.map_or_else(|| "N/A".into(), |time| show(time).into())
 }
@@ -272,6 +304,7 @@ mod tests {
     fn summary(tags: &[&str], digests: &[&str]) -> ImageSummary {
         ImageSummary {
             id: "sha256:0123456789abcdef".into(),
+            names: tags.iter().map(|tag| format!("docker.io/library/{tag}")).collect(),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
             digests: digests.iter().map(|digest| (*digest).to_owned()).collect(),
             created: None,

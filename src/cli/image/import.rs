@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use super::kubernetes::KubernetesFlags;
 use super::{platform, told};
 use crate::cli::Context;
 use crate::engine::image::{self, ImportRequest, Source};
@@ -24,6 +25,8 @@ pub struct Args {
     /// Set platform if server is multi-platform capable
     #[arg(long, value_name = "string")]
     platform: Option<String>,
+    #[command(flatten)]
+    kubernetes: KubernetesFlags,
     /// The tar, or - for standard input
     #[arg(value_name = "file|URL|-", required = true)]
     source: String,
@@ -54,9 +57,10 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         }
     };
     let message = args.message.unwrap_or_else(|| format!("Imported from {}", args.source));
-    let engine = cx.engine().await?;
+    let engine = args.kubernetes.engine(cx).await?;
     let request = ImportRequest { source, reference, changes: args.change, message, platform };
     let id = image::import(&engine, request, &Silent).await.map_err(told)?;
-    cx.ui.line(id)?;
+    cx.ui.line(&id)?;
+    args.kubernetes.publish(&engine, &id, cx).await.map_err(told)?;
     Ok(0)
 }

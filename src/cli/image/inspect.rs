@@ -17,6 +17,9 @@ pub struct Args {
     /// Format output using a custom template: 'json', or a Go template
     #[arg(short, long, value_name = "string")]
     format: Option<String>,
+    /// Show docker's view (dockercompat) or containerd's own record (native)
+    #[arg(long, value_name = "MODE", default_value = "dockercompat")]
+    mode: String,
     /// Inspect a specific platform of the multi-platform image
     #[arg(long, value_name = "string")]
     platform: Option<String>,
@@ -35,10 +38,23 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let inspector = Inspector::parse(args.format.as_deref())?;
     // As with docker, the environment's platform does not count here.
     let platform = args.platform.as_deref().map(image::platform).transpose().map_err(told)?;
+    let native = crate::cli::container::inspect::is_native(&args.mode)?;
+    if native && args.remote {
+        return Err(Error::usage(
+            "--mode native shows containerd's own record, and --remote asks no containerd",
+        ));
+    }
     let mut requests = args.registry.apply(cx);
     let engine = if args.remote { None } else { Some(cx.engine().await?) };
     let (mut found, mut failures) = (Vec::new(), Vec::new());
     for name in &args.images {
+        if let Some(engine) = engine.as_ref().filter(|_| native) {
+            match image::native(engine, name, platform.as_ref()).await {
+                Ok(image) => found.push((Object::Other, image)),
+                Err(error) => failures.push(told(error)),
+            }
+            continue;
+        }
         let inspected = match &engine {
             Some(engine) => image::inspect(engine, name, platform.as_ref()).await,
             None => match Reference::parse(name) {

@@ -1,8 +1,13 @@
 //! The verbs of images.
 
+pub mod cat;
+pub mod diff;
+pub mod files;
+pub mod history;
 pub mod images;
 pub mod import;
 pub mod inspect;
+pub mod kubernetes;
 pub mod load;
 pub mod progress;
 pub mod prune;
@@ -12,6 +17,7 @@ pub mod rmi;
 pub mod save;
 pub mod tag;
 pub mod tags;
+pub mod usage;
 
 use super::{Context, errors};
 use crate::engine::image;
@@ -35,18 +41,19 @@ fn platform(given: Option<&str>, cx: &Context<'_>) -> Result<Option<Platform>> {
 
 /// Every platform of a flag that may be repeated, or else what the environment says.
 fn every_platform(given: &[String], cx: &Context<'_>) -> Result<Vec<Platform>> {
-    let said = given.iter().flat_map(|list| list.split(',')).filter(|text| !text.is_empty());
-    let said: Vec<Platform> = said.map(image::platform).collect::<Result<_>>().map_err(told)?;
+    let said = platforms(given)?;
     if said.is_empty() { Ok(platform(None, cx)?.into_iter().collect()) } else { Ok(said) }
 }
 
-/// The one platform of a flag that may be repeated.
-fn one_platform(given: &[String]) -> Result<Option<Platform>> {
-    let mut all = given.iter().flat_map(|list| list.split(',')).filter(|text| !text.is_empty());
-    let first = all.next().map(image::platform).transpose().map_err(told)?;
-    if all.next().is_some() {
-        return Err(Error::failed("more than one --platform is not supported")
-            .hint("leave it out for all platforms, or call once for each"));
+/// The platforms of a flag that may be repeated.
+fn platforms(given: &[String]) -> Result<Vec<Platform>> {
+    let all = given.iter().flat_map(|list| list.split(',')).filter(|text| !text.is_empty());
+    let mut platforms: Vec<Platform> = Vec::new();
+    for text in all {
+        let platform = image::platform(text).map_err(told)?;
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
     }
-    Ok(first)
+    Ok(platforms)
 }

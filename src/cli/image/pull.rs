@@ -1,5 +1,6 @@
 //! `pull`: an image from a registry.
 
+use super::kubernetes::KubernetesFlags;
 use super::progress::Bars;
 use super::{every_platform, told};
 use crate::cli::Context;
@@ -40,6 +41,8 @@ pub struct Args {
     disable_content_trust: bool,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    kubernetes: KubernetesFlags,
     /// The image
     #[arg(value_name = "NAME[:TAG|@DIGEST]", required = true)]
     name: String,
@@ -74,16 +77,17 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         cx.ui.line("Using default tag: latest")?;
         cx.ui.flush()?;
     }
-    let engine = cx.engine().await?;
+    let engine = args.kubernetes.engine(cx).await?;
     for reference in references {
         let request = PullRequest { reference, platform: platform.clone(), options: options.clone() };
         let bars = Bars::to_stdout(cx.ui, args.quiet);
         let pulled = requests.during(image::pull(&engine, &request, &bars), |line| bars.talk(line)).await;
         bars.finish();
-        let name = pulled.map_err(told)?.reference.canonical();
+        let pulled = pulled.map_err(told)?;
         if !args.all_tags {
-            cx.ui.line(name)?;
+            cx.ui.line(pulled.reference.canonical())?;
         }
+        args.kubernetes.publish(&engine, pulled.target.digest().as_ref(), cx).await.map_err(told)?;
     }
     if args.all_tags {
         // docker names the repository, once.

@@ -1,6 +1,6 @@
 //! `save`: images into an archive.
 
-use super::{one_platform, told};
+use super::{platforms, told};
 use crate::cli::Context;
 use crate::cli::whole_file::{WholeFile, check};
 use crate::engine::image;
@@ -34,9 +34,9 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         check(path)
             .map_err(|why| Error::failed(format!("failed to save image: invalid output path: {why}")))?;
     }
-    let platform = one_platform(&args.platform)?;
+    let platforms = platforms(&args.platform)?;
     let engine = cx.engine().await?;
-    let selected = image::select(&engine, &args.images, platform.as_ref()).await.map_err(told)?;
+    let selected = image::select(&engine, &args.images, &platforms).await.map_err(told)?;
     match path {
         None => image::save(&engine, &selected, cx.ui.out()).await.map_err(told)?,
         Some(path) => {

@@ -7,7 +7,7 @@ use super::row::{LISTING, Row};
 use crate::cli::Context;
 use crate::cli::errors::EngineResult;
 use crate::engine::container::Status;
-use crate::engine::pod::{Pod, list};
+use crate::engine::pod::{Pod, list, survey};
 use crate::error::Result;
 use crate::output::Format;
 
@@ -70,7 +70,8 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         }
     }
     let engine = cx.pod_engine().await?;
-    let mut pods = list(&engine).await.told()?;
+    // CRI does not tell which runtime a pod's handler stands for.
+    let mut pods = if format.uses("Runtime") { list(&engine).await } else { survey(&engine).await }.told()?;
     if !args.all {
         leave_out_replaced(&mut pods);
     }

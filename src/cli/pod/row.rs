@@ -107,8 +107,10 @@ pub(in crate::cli) fn restarts(pod: &Pod) -> u32 {
     pod.main().iter().map(|member| member.attempt).sum()
 }
 
+/// What others reach it at: a stopped sandbox has given its address back.
 pub(in crate::cli) fn address(pod: &Pod) -> String {
-    pod.address().map_or_else(|| "<none>".into(), |address| address.to_string())
+    let is_connected = !matches!(pod.status, Status::Exited | Status::Created);
+    pod.address().filter(|_| is_connected).map_or_else(|| "<none>".into(), |address| address.to_string())
 }
 
 fn age_of(row: &Row) -> String {

@@ -19,6 +19,8 @@ const VERBS: &[&str] = &[
     "exec",
     "export",
     "healthcheck",
+    "history",
+    "images",
     "info",
     "inspect",
     "kill",
@@ -32,6 +34,7 @@ const VERBS: &[&str] = &[
     "rename",
     "restart",
     "rm",
+    "rmi",
     "run",
     "search",
     "start",
@@ -44,6 +47,10 @@ const VERBS: &[&str] = &[
     "version",
     "wait",
 ];
+
+/// Verbs below `image` that this program has.
+const IMAGE_VERBS: &[&str] =
+    &["history", "inspect", "list", "ls", "prune", "pull", "remove", "rm", "rmi", "tag"];
 
 /// What is not here, and why: a command, or a command and a flag.
 const REFUSED: &[(&str, &str)] = &[
@@ -147,14 +154,20 @@ fn missing(table: &str, program: &str, least_columns: usize) -> Vec<String> {
         assert!(columns.len() > least_columns, "short row: {row}");
         let (command, flag, short) = (columns[0], columns[1], columns[2]);
         let words: Vec<&str> = command.split(' ').skip(1).collect();
-        if words.first().is_some_and(|verb| !VERBS.contains(verb)) || columns[5] == "unimplemented" {
+        let known = match words.as_slice() {
+            ["image", verb, ..] => IMAGE_VERBS.contains(verb),
+            [verb, ..] => VERBS.contains(verb),
+            [] => true,
+        };
+        if !known || columns[5] == "unimplemented" {
             continue;
         }
         seen += 1;
         let verb = words.join(" ");
         let named = format!("{verb} {flag}");
         let refused = |name: &str| {
-            let name = name.trim().trim_start_matches("container ");
+            let name = name.trim();
+            let name = name.strip_prefix("container ").or(name.strip_prefix("image ")).unwrap_or(name);
             REFUSED.iter().any(|(known, _)| *known == name)
         };
         if refused(&verb) || refused(&named) {

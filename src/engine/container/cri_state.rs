@@ -14,7 +14,8 @@ use crate::engine::Engine;
 const DIRECTORY: &str = "io.containerd.grpc.v1.cri";
 /// CRI's own exit code where it does not know the real one.
 const UNKNOWN: u32 = 255;
-const OOM_KILLED: &str = "OOMKilled";
+/// CRI's reason of an end for want of memory.
+pub const OOM_KILLED: &str = "OOMKilled";
 
 /// Where the files are; None when nobody asks, or containerd does not tell.
 #[derive(Debug)]

@@ -153,6 +153,7 @@ pub(super) fn write(
             search: &network.dns_search,
             options: &network.dns_options,
             ipv6: false,
+            resolver: super::resolver::is_wanted(&record.request),
         };
         // The host's loopback is this container's too: its file serves as it is.
         let unchanged = host_network

@@ -20,9 +20,9 @@ const LIFE: SignedDuration = SignedDuration::from_hours(24);
 
 /// An open look. It is ended explicitly: ending takes calls.
 #[derive(Debug)]
-pub(super) struct ImageView {
+pub(in crate::engine) struct ImageView {
     /// How to mount it.
-    pub(super) mounts: Vec<Mount>,
+    pub(in crate::engine) mounts: Vec<Mount>,
     containerd: Client,
     snapshotter: String,
     id: String,
@@ -31,7 +31,7 @@ pub(super) struct ImageView {
 
 impl ImageView {
     /// A look at the files of `image`, unpacked first where they are not.
-    pub(super) async fn open(engine: &Engine, image: &ResolvedImage) -> Result<Self> {
+    pub(in crate::engine) async fn open(engine: &Engine, image: &ResolvedImage) -> Result<Self> {
         super::settle(engine).await?;
         ensure_unpacked(engine, image, &Silent).await?;
         Self::of_snapshot(engine, &engine.config.snapshotter, &image.chain_id).await
@@ -63,7 +63,7 @@ impl ImageView {
     }
 
     /// End it. What cannot be removed now is removed by the next command.
-    pub(super) async fn close(self) {
+    pub(in crate::engine) async fn close(self) {
         let removed = self.containerd.remove_snapshot(&self.snapshotter, &self.id).await;
         let ended = self.containerd.delete_lease(&lease(&self.id), false).await;
         if removed.is_ok() && ended.is_ok() {

@@ -196,6 +196,28 @@ pub struct Container {
 }
 
 impl Container {
+    /// A container of which nothing is known but its record.
+    pub(in crate::engine) fn bare(raw: containerd::Container, namespace: &str) -> Self {
+        Self {
+            id: raw.id.clone(),
+            name: raw.id.clone(),
+            namespace: namespace.into(),
+            origin: Origin::Other,
+            image: raw.image.clone(),
+            command: Vec::new(),
+            labels: BTreeMap::new(),
+            created_at: raw.created_at,
+            tty: false,
+            status: Status::Created,
+            pid: 0,
+            state: State::default(),
+            record: None,
+            health: None,
+            log: None,
+            raw,
+        }
+    }
+
     /// The record, for what only our containers have.
     pub fn record(&self) -> Result<&Record> {
         self.record.as_ref().ok_or_else(|| {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::health;
-use super::model::{Container, NAME_LABEL, Origin, RECORD_EXTENSION, Record, STATE_EXTENSION, State, Status};
+use super::model::{Container, NAME_LABEL, Origin, RECORD_EXTENSION, Record, STATE_EXTENSION};
 use crate::config::paths::Paths;
 use crate::containerd;
 use crate::oci::request::Tools;
@@ -29,22 +29,10 @@ struct ProcessHead {
 pub(super) fn adapt(raw: containerd::Container, paths: &Paths, namespace: &str) -> Container {
     let origin = origin(&raw);
     let mut container = Container {
-        id: raw.id.clone(),
         name: name(&raw, origin),
-        namespace: namespace.into(),
-        origin,
-        image: raw.image.clone(),
-        command: Vec::new(),
         labels: user_labels(&raw),
-        created_at: raw.created_at,
-        tty: false,
-        status: Status::Created,
-        pid: 0,
-        state: State::default(),
-        record: None,
-        health: None,
-        log: None,
-        raw,
+        origin,
+        ..Container::bare(raw, namespace)
     };
     match origin {
         Origin::Wharfie => ours(&mut container, paths),

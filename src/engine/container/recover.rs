@@ -137,6 +137,7 @@ fn incarnation(engine: &Engine) -> Vec<u8> {
 /// Recover when it is due and nobody else does so at this moment. Called before every command: whatever fails
 /// here fails again, and is told, when somebody asks for it.
 pub async fn recover_if_due(engine: &Engine) {
+    super::resolver::revive(engine);
     if is_due(engine)
         && let Ok(Some(_recovering)) = lock(engine, false)
     {

@@ -1,10 +1,10 @@
 //! Another name for a container: reserved as at creation, then moved in one write of containerd's record.
 
 use super::create::{check_container_name, name_in_use, named};
-use super::files;
 use super::find::find;
 use super::hold::hold;
 use super::model::{Container, NAME_LABEL, Origin, RECORD_EXTENSION, record_extension};
+use super::{files, resolver};
 use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::store::Pending;
@@ -81,6 +81,7 @@ async fn put(engine: &Engine, container: &mut Container, name: &str) -> Result<(
     // start, which writes the file anyway.
     if let (true, Some(connection)) = (container.status.is_alive(), &container.state.connection) {
         files::write(engine, &container.id, &record, Some(connection))?;
+        resolver::attend(engine, container, &record, connection).await?;
     }
     container.record = Some(record);
     Ok(())

@@ -35,7 +35,7 @@ pub(super) fn rootfs(mounts: &[Mount]) -> Result<Rootfs> {
     Rootfs::from_mounts(&plain(mounts))
 }
 
-pub(super) fn plain(mounts: &[Mount]) -> Vec<mount::Mount> {
+pub(in crate::engine) fn plain(mounts: &[Mount]) -> Vec<mount::Mount> {
     mounts
         .iter()
         .map(|mount| mount::Mount {

@@ -162,7 +162,11 @@ async fn launch(
     };
     let connected = async {
         match connecting.take() {
-            Some(connecting) => connecting.insist(engine).await.map(Some),
+            Some(connecting) => {
+                let connection = connecting.insist(engine).await?;
+                let attended = super::resolver::attend(engine, container, record, &connection).await;
+                Ok::<_, Error>(Some((connection, attended)))
+            }
             None => Ok(None),
         }
     };
@@ -180,10 +184,14 @@ async fn launch(
     };
     // All are awaited to their end, so that whichever fails first leaves nothing of the others behind.
     let (made, connected, attached) = tokio::join!(made, connected, attached);
-    if let Ok(Some(connection)) = &connected {
+    if let Ok(Some((connection, _))) = &connected {
         container.state.connection = Some(connection.clone());
     }
-    let (pid, connection, mut attachment) = (made?, connected?, attached?);
+    let (pid, connected, mut attachment) = (made?, connected?, attached?);
+    let connection = match connected {
+        Some((connection, attended)) => attended.map(|()| Some(connection))?,
+        None => None,
+    };
     if connection.is_some() {
         files::write(engine, &id, record, connection.as_ref())?;
         // What they link to is here from now on; that they do not learn it is no failure of this start.

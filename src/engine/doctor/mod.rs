@@ -23,7 +23,7 @@ mod probe;
 mod registry;
 mod runtime;
 mod settings;
-mod shims;
+pub(in crate::engine) mod shims;
 mod snapshots;
 mod tasks;
 

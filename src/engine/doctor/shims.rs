@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::daemon::flag;
-use crate::sys::process::{Clock, Process, all, command_line};
+use crate::sys::process::{Clock, Process, all, command_line, name_and_state};
+
+/// The kernel's name of every shim: it keeps fifteen bytes.
+const NAME: &str = "containerd-shim";
 
 /// A shim that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,18 @@ pub(super) fn running(socket: &Path) -> Vec<Shim> {
         Some(Shim { pid, state: process.state, namespace, id, age, start: process.start_ticks })
     });
     shims.collect()
+}
+
+/// The ids that shims were started for which do not run at this moment: stopped, traced, or waiting for a disk.
+pub(in crate::engine) fn stalled() -> Vec<String> {
+    let stalled = all().into_iter().filter_map(|pid| {
+        let (name, state) = name_and_state(pid)?;
+        if name != NAME || !"TtD".contains(state) {
+            return None;
+        }
+        parse(&command_line(pid)).map(|(_, id, _)| id)
+    });
+    stalled.collect()
 }
 
 impl Shim {

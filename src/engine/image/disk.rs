@@ -1,9 +1,8 @@
 //! How much room images take, what of it they share, and who uses them: the ground for `system df` and for
 //! removing what nobody uses.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
-use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::containerd::Image;
@@ -12,12 +11,12 @@ use crate::engine::container::Container;
 use crate::engine::event;
 use crate::engine::prune::PruneFilters;
 use crate::error::{Error, Result};
-use crate::image::platform::Platform;
 use crate::registry::Reference;
 
+use super::list::users;
 use super::name::{is_dangling, tags_and_digests};
 use super::remove::{Removed, familiar};
-use super::usage::{Part, parts, snapshot_sizes};
+use super::usage::{Group, Pieces, groups};
 
 /// CRI's mark on images that its own garbage collection must keep.
 const PINNED: (&str, &str) = ("io.cri-containerd.pinned", "pinned");
@@ -47,13 +46,23 @@ pub struct ImageUsage {
     /// It stays whatever is pruned: CRI has pinned it, or pods stand on it.
     pub kept: bool,
     /// Blobs and snapshots with their bytes.
-    pieces: HashMap<String, u64>,
+    pieces: Pieces,
 }
 
 impl ImageUsage {
     /// Bytes in all.
     pub fn size(&self) -> u64 {
-        self.pieces.values().sum()
+        self.pieces.size()
+    }
+
+    /// Bytes in the content store.
+    pub fn content(&self) -> u64 {
+        self.pieces.content()
+    }
+
+    /// Bytes of the unpacked layers.
+    pub fn unpacked(&self) -> u64 {
+        self.pieces.unpacked()
     }
 
     /// Whether it has no name.
@@ -64,77 +73,31 @@ impl ImageUsage {
 
 /// Every image with its room and its users among `containers`, the youngest first.
 pub async fn usage(engine: &Engine, containers: &[Container]) -> Result<Vec<ImageUsage>> {
-    let client = &engine.containerd;
-    let (images, blobs) = tokio::try_join!(client.images(&[]), client.blobs(&[]))?;
-    let present: HashSet<String> = blobs.into_iter().map(|blob| blob.digest).collect();
-    let mut groups: BTreeMap<String, Vec<Image>> = BTreeMap::new();
-    for image in images {
-        groups.entry(image.target.digest().to_string()).or_default().push(image);
-    }
-    let read = groups.into_values().map(async |group| {
-        let target = group.first().map(|image| image.target.clone());
-        let parts = match &target {
-            // An image whose content is gone is one all the same.
-            Some(target) => parts(client, target, &present).await.unwrap_or_default(),
-            None => Vec::new(),
-        };
-        (group, parts)
-    });
-    let groups = join_all(read).await;
-    let chains: HashSet<&String> =
-        groups.iter().flat_map(|(_, parts)| parts).flat_map(|part| &part.chain).collect();
-    let snapshots = snapshot_sizes(client, &engine.config.snapshotter, chains).await;
-    let mut usages: Vec<ImageUsage> = groups
-        .iter()
-        .filter_map(|(group, parts)| Some(describe(group, parts, &snapshots)?.used_by(containers)))
-        .collect();
+    let groups = groups(engine).await?;
+    let mut usages: Vec<ImageUsage> = groups.iter().filter_map(|group| describe(group, containers)).collect();
     usages.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.tags.cmp(&b.tags)));
     Ok(usages)
 }
 
-fn describe(group: &[Image], parts: &[Part], snapshots: &HashMap<String, u64>) -> Option<ImageUsage> {
-    let target = &group.first()?.target;
-    let names: Vec<String> = group.iter().map(|image| image.name.clone()).collect();
+fn describe(group: &Group, containers: &[Container]) -> Option<ImageUsage> {
+    let target = &group.records.first()?.target;
+    let id = target.digest().to_string();
+    let names = group.names();
     let (tags, digests) = tags_and_digests(&names, target);
-    let host = Platform::host();
-    let best = parts.iter().min_by_key(|part| host.fit(&part.brief.platform()).unwrap_or(u8::MAX));
+    let best = group.best();
     let labels = best.map(|part| part.brief.labels()).into_iter().flatten();
-    let mut pieces = HashMap::from([(target.digest().to_string(), target.size())]);
-    for part in parts {
-        let blobs = [&part.descriptor, part.manifest.config()].into_iter().chain(part.manifest.layers());
-        pieces.extend(blobs.map(|blob| (blob.digest().to_string(), blob.size())));
-        let chain = part.chain.iter().filter_map(|chain| Some((chain, snapshots.get(chain)?)));
-        // A layer without a parent has the same digest as its content: two pieces all the same.
-        pieces.extend(chain.map(|(chain, bytes)| (format!("snapshot {chain}"), *bytes)));
-    }
     Some(ImageUsage {
-        id: target.digest().to_string(),
         created: best.and_then(|part| part.brief.created),
-        named_at: group.iter().filter_map(|image| image.created_at).max(),
+        named_at: group.records.iter().filter_map(|image| image.created_at).max(),
         labels: labels.map(|(key, value)| (key.clone(), value.clone())).collect(),
-        containers: Vec::new(),
-        kept: group.iter().any(|image| why_kept(image).is_some()),
+        containers: users(&id, &names, containers).map(|container| container.id.clone()).collect(),
+        kept: group.records.iter().any(|image| why_kept(image).is_some()),
+        id,
         names,
         tags,
         digests,
-        pieces,
+        pieces: group.pieces.clone(),
     })
-}
-
-impl ImageUsage {
-    fn used_by(mut self, containers: &[Container]) -> Self {
-        let uses = |container: &&Container| {
-            // Of ours the id is known: the name may have moved on to another image since.
-            if let Some(record) = container.record.as_ref().filter(|record| !record.image_id.is_empty()) {
-                return record.image_id == self.id;
-            }
-            let name = &container.raw.image;
-            let canonical = Reference::parse(name).map(|reference| reference.canonical());
-            self.names.iter().any(|own| own == name || canonical.as_ref().is_ok_and(|name| name == own))
-        };
-        self.containers = containers.iter().filter(uses).map(|container| container.id.clone()).collect();
-        self
-    }
 }
 
 /// Why an image stays whatever is pruned: CRI has pinned it, or by its name pods' sandboxes are made of it. containerd
@@ -153,20 +116,20 @@ pub(super) fn why_kept(image: &Image) -> Option<&'static str> {
 
 /// Bytes of all these images together: what they share counts once.
 pub fn total<'a>(images: impl IntoIterator<Item = &'a ImageUsage>) -> u64 {
-    let mut pieces: HashMap<&str, u64> = HashMap::new();
+    let mut all = Pieces::default();
     for image in images {
-        pieces.extend(image.pieces.iter().map(|(piece, bytes)| (piece.as_str(), *bytes)));
+        all.extend(&image.pieces);
     }
-    pieces.values().sum()
+    all.size()
 }
 
 /// For each image the bytes that others have too, in their order; the rest of its size is its own.
 pub fn shared(images: &[ImageUsage]) -> Vec<u64> {
-    let mut owners: HashMap<&str, usize> = HashMap::new();
-    for piece in images.iter().flat_map(|image| image.pieces.keys()) {
+    let mut owners: HashMap<(bool, &str), usize> = HashMap::new();
+    for (piece, _) in images.iter().flat_map(|image| image.pieces.iter()) {
         *owners.entry(piece).or_default() += 1;
     }
-    let in_common = |piece: &str| owners.get(piece).is_some_and(|count| *count > 1);
+    let in_common = |piece: &(bool, &str)| owners.get(piece).is_some_and(|count| *count > 1);
     images
         .iter()
         .map(|image| image.pieces.iter().filter(|(piece, _)| in_common(piece)).map(|(_, bytes)| bytes).sum())
@@ -246,11 +209,7 @@ mod tests {
     use super::*;
 
     fn image(id: &str, pieces: &[(&str, u64)]) -> ImageUsage {
-        ImageUsage {
-            id: id.into(),
-            pieces: pieces.iter().map(|(piece, bytes)| ((*piece).to_owned(), *bytes)).collect(),
-            ..ImageUsage::default()
-        }
+        ImageUsage { id: id.into(), pieces: Pieces::of_blobs(pieces), ..ImageUsage::default() }
     }
 
     #[test]

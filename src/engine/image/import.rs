@@ -8,10 +8,10 @@ use oci_spec::image::{Descriptor, Digest, ImageConfiguration, ImageManifestBuild
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::containerd::{Client, Code};
+use crate::containerd::Client;
 use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
-use crate::image::archive::{RootfsTar, read_rootfs};
+use crate::image::archive::{Compression, RootfsTar, decompressed, read_rootfs};
 use crate::image::digest::Hasher;
 use crate::image::platform::Platform;
 use crate::image::progress::Progress;
@@ -19,16 +19,13 @@ use crate::image::{change, media};
 use crate::registry::{BlobStream, Reference};
 
 use super::content::{parse, store};
+use super::deposit::{Deposit, Store};
 use super::lease::Lease;
+use super::local::Local;
 use super::name;
 use super::unpack::{Job, unpack};
 
 const PART: usize = 1 << 20;
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-
 /// Where the tar comes from.
 pub enum Source {
     /// A file, a pipe.
@@ -39,7 +36,7 @@ pub enum Source {
 
 /// What to import, and as what.
 pub struct ImportRequest {
-    /// The tar, or tar in gzip.
+    /// The tar, or tar in gzip, zstd or xz.
     pub source: Source,
     /// The image's name; none makes a nameless image.
     pub reference: Option<Reference>,
@@ -84,23 +81,23 @@ async fn make(
         }
         (Source::Url(url), None) => return Err(Error::failed(format!("{url} was not opened"))),
     };
-    let media_type = if tar.gzip { OCI_LAYER_GZIP } else { OCI_LAYER };
+    let media_type = media::layer_type(tar.compression);
     let layer = Descriptor::new(media_type.into(), layer.1, layer.0);
     let platform = request.platform.unwrap_or_else(Platform::host);
     let json = configuration(&platform, settings, &tar.diff_id, &request.message).to_string();
     let keep = HashMap::new();
-    let config_descriptor = store(client, OCI_CONFIG, json.as_bytes(), keep).await?;
+    let config_descriptor = store(client, media::OCI_CONFIG, json.as_bytes(), keep).await?;
     let config: ImageConfiguration = parse(json.as_bytes(), config_descriptor.digest().as_ref())?;
     let manifest = ImageManifestBuilder::default()
         .schema_version(SCHEMA_VERSION)
-        .media_type(OCI_MANIFEST)
+        .media_type(media::OCI_MANIFEST)
         .config(config_descriptor)
         .layers(vec![layer])
         .build()
         .map_err(|cause| Error::failed(format!("cannot make a manifest: {cause}")))?;
     let bytes = serde_json::to_vec(&manifest)
         .map_err(|cause| Error::failed(format!("cannot make a manifest: {cause}")))?;
-    let target = store(client, OCI_MANIFEST, &bytes, media::manifest_labels(&manifest)).await?;
+    let target = store(client, media::OCI_MANIFEST, &bytes, media::manifest_labels(&manifest)).await?;
     unpack(&Job::new(client, &engine.config.snapshotter, &manifest, &config), progress).await?;
     let name = match &request.reference {
         Some(reference) => reference.canonical(),
@@ -138,34 +135,53 @@ async fn store_layer(client: &Client, input: Box<dyn Read + Send>) -> Result<((D
     let (parts, mut arriving) = mpsc::channel::<Vec<u8>>(4);
     let (result, finished) = oneshot::channel();
     std::thread::spawn(move || {
-        let mut copying = Copying { input, parts, part: Vec::new(), hasher: Hasher::default(), size: 0 };
-        let read = read_rootfs(&mut copying).and_then(|tar| Ok((copying.finish()?, tar)));
-        let _ = result.send(read);
+        // Nobody waits for it any more.
+        let _ = result.send(copied(input, parts));
     });
+    let local = Local::of(client).await;
     let reference = format!("wharfie-import-{}", std::process::id());
-    let mut writer = client.open_writer(&reference, 0, "").await?;
-    if writer.offset() > 0 {
-        writer.truncate().await?;
-    }
+    let opened = Deposit::open(Store { client, local: local.as_ref() }, reference, 0, "").await?;
+    let Some(mut deposit) = opened else {
+        return Err(Error::failed("containerd takes an unknown layer for a known one"));
+    };
     while let Some(part) = arriving.recv().await {
-        writer.write(part).await?;
+        deposit.write(part).await?;
     }
     match finished.await.map_err(|_| Error::failed("reading the archive was interrupted")).flatten() {
-        Ok(((digest, size), tar)) => match writer.commit(digest.as_ref(), HashMap::new()).await {
-            Err(error) if error.code != Code::AlreadyExists => Err(error.into()),
-            _ => Ok(((digest, size), tar)),
+        Ok(((digest, size), tar)) => match deposit.commit(digest.as_ref()).await? {
+            true => Ok(((digest, size), tar)),
+            false => Err(Error::failed(format!("layer {digest} became another one while it was stored"))),
         },
         Err(error) => {
-            drop(writer);
-            let _ = client.abort_ingest(&reference).await;
+            deposit.abort().await;
             Err(error)
         }
     }
 }
 
+/// Hands the layer's bytes over while it is checked: as they come or, where no layer may be so compressed, plain.
+fn copied(
+    mut input: Box<dyn Read + Send>,
+    parts: mpsc::Sender<Vec<u8>>,
+) -> Result<((Digest, u64), RootfsTar)> {
+    let mut head = Vec::new();
+    let unreadable =
+        |cause: std::io::Error| Error::failed(format!("read the archive: {}", crate::error::reason(&cause)));
+    input.by_ref().take(8).read_to_end(&mut head).map_err(unreadable)?;
+    let compression = Compression::of(&head);
+    let whole = std::io::Cursor::new(head).chain(input);
+    let input: Box<dyn Read> = match compression {
+        Compression::Xz => decompressed(whole)?.0,
+        _ => Box::new(whole),
+    };
+    let mut copying = Copying { input, parts, part: Vec::new(), hasher: Hasher::default(), size: 0 };
+    let tar = read_rootfs(&mut copying)?;
+    Ok((copying.finish()?, tar))
+}
+
 /// A reader whose bytes are copied, hashed and counted on their way.
 struct Copying {
-    input: Box<dyn Read + Send>,
+    input: Box<dyn Read>,
     parts: mpsc::Sender<Vec<u8>>,
     part: Vec<u8>,
     hasher: Hasher,

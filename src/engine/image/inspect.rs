@@ -1,13 +1,16 @@
 //! Everything about one image, in docker's fields.
 
+use std::collections::BTreeMap;
+
 use oci_spec::image::Descriptor;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::image::platform::Platform;
 
+use super::content::{Target, read_target};
 use super::name::{same_target, tags_and_digests};
 use super::resolve::{ResolvedImage, find, read};
 
@@ -61,6 +64,8 @@ pub struct InspectedImage {
     pub os_version: String,
     /// Bytes in the content store.
     pub size: u64,
+    /// What its layers are unpacked by.
+    pub graph_driver: GraphDriver,
     /// Its layers.
     #[serde(rename = "RootFS")]
     pub root_fs: RootFs,
@@ -68,6 +73,16 @@ pub struct InspectedImage {
     pub metadata: Metadata,
     /// What the name points at.
     pub descriptor: Descriptor,
+}
+
+/// What an image's layers are unpacked by.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GraphDriver {
+    /// Nothing: containerd's snapshotters tell no directories here.
+    pub data: Option<Map<String, Value>>,
+    /// `overlayfs`.
+    pub name: String,
 }
 
 /// The layers of an image.
@@ -98,7 +113,7 @@ pub async fn inspect(engine: &Engine, text: &str, platform: Option<&Platform>) -
     let names: Vec<String> = all.iter().map(|image| image.name.clone()).collect();
     let tagged = all.iter().filter_map(|image| image.updated_at).max();
     let tagged = tagged.map(|time| time.to_string()).unwrap_or_default();
-    Ok(described(&image, &names, tagged, platform.is_some()))
+    Ok(described(&image, &names, tagged, platform.is_some(), &engine.config.snapshotter))
 }
 
 /// docker's fields of an image that has these names. `one_platform`: it is shown as that platform's manifest.
@@ -107,6 +122,7 @@ pub(super) fn described(
     names: &[String],
     last_tag_time: String,
     one_platform: bool,
+    snapshotter: &str,
 ) -> InspectedImage {
     let (repo_tags, repo_digests) = tags_and_digests(names, &image.target);
     let layers: u64 = image.manifest.layers().iter().map(Descriptor::size).sum();
@@ -132,10 +148,39 @@ pub(super) fn described(
         os: config.os().to_string(),
         os_version: text(config.os_version()),
         size,
+        graph_driver: GraphDriver { data: None, name: snapshotter.to_owned() },
         root_fs: RootFs { r#type: config.rootfs().typ().clone(), layers: config.rootfs().diff_ids().clone() },
         metadata: Metadata { last_tag_time },
         descriptor: descriptor.clone(),
     }
+}
+
+/// containerd's own record of the image that `text` means, with the index, manifest and configuration it leads to:
+/// nerdctl's native mode.
+pub async fn native(engine: &Engine, text: &str, platform: Option<&Platform>) -> Result<Value> {
+    let record = find(engine, text).await?;
+    let image = read(&engine.containerd, &record, platform).await?;
+    let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let mut native = json!({
+        "Image": {
+            "Name": record.name,
+            "Labels": BTreeMap::from_iter(&record.labels),
+            "Target": record.target,
+            "CreatedAt": time(record.created_at),
+            "UpdatedAt": time(record.updated_at),
+        },
+        "ManifestDesc": image.manifest_descriptor,
+        "Manifest": image.manifest,
+        "ImageConfigDesc": image.manifest.config(),
+        "ImageConfig": image.config_json,
+    });
+    if let Target::Index(index) = read_target(&engine.containerd, &record.target).await?
+        && let Some(fields) = native.as_object_mut()
+    {
+        fields.insert("IndexDesc".into(), json!(record.target));
+        fields.insert("Index".into(), json!(index));
+    }
+    Ok(native)
 }
 
 fn container_config(json: &Value) -> Map<String, Value> {

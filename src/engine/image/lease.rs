@@ -33,6 +33,11 @@ impl Lease {
         Ok(Self { client: plain.with_lease(&id)?, plain, id, family })
     }
 
+    /// Keep a blob that is there already, with what its labels refer to.
+    pub(super) async fn keep(&self, digest: &str) -> Result<()> {
+        Ok(self.plain.keep_blob(&self.id, digest).await?)
+    }
+
     /// End it, and those that killed processes left behind for the same thing. With `sync`, what nothing else
     /// refers to is gone afterwards.
     pub(super) async fn end(self, sync: bool) {

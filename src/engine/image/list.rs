@@ -1,19 +1,18 @@
 //! The list of images: records of the same target are one image.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use futures_util::future::join_all;
 use jiff::Timestamp;
 
-use crate::containerd::Image;
 use crate::engine::Engine;
+use crate::engine::container::Container;
 use crate::error::{Error, Result};
 use crate::image::platform::Platform;
 use crate::registry::Reference;
 
 use super::name::tags_and_digests;
 use super::resolve::find;
-use super::usage::{Part, parts, snapshot_sizes};
+use super::usage::{Group, groups};
 
 /// Which images to list; what is empty filters nothing.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +36,8 @@ pub struct ImageFilters {
 pub struct ImageSummary {
     /// The target's digest.
     pub id: String,
+    /// containerd's names.
+    pub names: Vec<String>,
     /// `busybox:latest`.
     pub tags: Vec<String>,
     /// `busybox@sha256:…`.
@@ -49,7 +50,7 @@ pub struct ImageSummary {
     pub content_size: u64,
     /// Of the configuration.
     pub labels: HashMap<String, String>,
-    /// The platforms that are here.
+    /// Its platforms, those that are here first.
     pub platforms: Vec<PlatformSummary>,
 }
 
@@ -60,6 +61,8 @@ pub struct PlatformSummary {
     pub id: String,
     /// `linux/amd64`.
     pub platform: String,
+    /// Whether it is here.
+    pub available: bool,
     /// Bytes in all.
     pub size: u64,
     /// Bytes in the content store.
@@ -71,69 +74,70 @@ impl ImageSummary {
     pub fn is_dangling(&self) -> bool {
         self.tags.is_empty() && self.digests.is_empty()
     }
+
+    /// Whether one of these containers is made from it.
+    pub fn is_used_by(&self, containers: &[Container]) -> bool {
+        users(&self.id, &self.names, containers).next().is_some()
+    }
+}
+
+/// The containers that are made from the image `id` with these names of containerd's.
+pub(super) fn users<'a>(
+    id: &str,
+    names: &[String],
+    containers: &'a [Container],
+) -> impl Iterator<Item = &'a Container> {
+    containers.iter().filter(move |container| {
+        // Of ours the id is known: the name may have moved on to another image since.
+        if let Some(record) = container.record.as_ref().filter(|record| !record.image_id.is_empty()) {
+            return record.image_id == id;
+        }
+        let name = &container.raw.image;
+        let canonical = Reference::parse(name).map(|reference| reference.canonical());
+        names.iter().any(|own| own == name || canonical.as_ref().is_ok_and(|name| name == own))
+    })
 }
 
 /// The images that match, the youngest first.
 pub async fn list(engine: &Engine, filters: &ImageFilters) -> Result<Vec<ImageSummary>> {
-    let client = &engine.containerd;
-    let (images, blobs) = tokio::try_join!(client.images(&[]), client.blobs(&[]))?;
-    let present: HashSet<String> = blobs.into_iter().map(|blob| blob.digest).collect();
-    let mut groups: Vec<Vec<Image>> = Vec::new();
-    let mut places: HashMap<String, usize> = HashMap::new();
-    for image in images {
-        let place = *places.entry(image.target.digest().to_string()).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some(group) => group.push(image),
-            None => groups.push(vec![image]),
-        }
-    }
-    let read = groups.into_iter().map(async |group| {
-        // An image whose content is gone is listed all the same: it is to be removed.
-        let parts = match group.first() {
-            Some(first) => parts(client, &first.target, &present).await.unwrap_or_default(),
-            None => vec![],
-        };
-        (group, parts)
-    });
-    let groups = join_all(read).await;
-    let chains: HashSet<&String> =
-        groups.iter().flat_map(|(_, parts)| parts).flat_map(|part| &part.chain).collect();
-    let sizes = snapshot_sizes(client, &engine.config.snapshotter, chains).await;
-    let mut summaries: Vec<ImageSummary> =
-        groups.iter().filter_map(|(group, parts)| summary(group, parts, &sizes)).collect();
+    let mut summaries: Vec<ImageSummary> = groups(engine).await?.iter().filter_map(summary).collect();
     summaries.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.tags.cmp(&b.tags)));
     apply(engine, filters, summaries).await
 }
 
-fn summary(group: &[Image], parts: &[Part], sizes: &HashMap<String, u64>) -> Option<ImageSummary> {
-    let target = &group.first()?.target;
-    let names: Vec<String> = group.iter().map(|image| image.name.clone()).collect();
+fn summary(group: &Group) -> Option<ImageSummary> {
+    let target = &group.records.first()?.target;
+    let names = group.names();
     let (tags, digests) = tags_and_digests(&names, target);
-    let platforms: Vec<PlatformSummary> = parts
-        .iter()
-        .map(|part| {
-            let snapshots: u64 = part.chain.iter().filter_map(|chain| sizes.get(chain)).sum();
-            PlatformSummary {
-                id: part.descriptor.digest().to_string(),
-                platform: part.brief.platform().to_string(),
-                size: part.content() + snapshots,
-                content_size: part.content(),
-            }
+    let here = group.parts.iter().map(|part| PlatformSummary {
+        id: part.descriptor.digest().to_string(),
+        platform: part.brief.platform().to_string(),
+        available: true,
+        size: part.pieces.size(),
+        content_size: part.pieces.content(),
+    });
+    let absent = group.absent.iter().filter_map(|entry| {
+        Some(PlatformSummary {
+            id: entry.digest().to_string(),
+            platform: Platform::of(entry)?.to_string(),
+            available: false,
+            size: 0,
+            content_size: 0,
         })
-        .collect();
-    let host = Platform::host();
-    let best = parts.iter().min_by_key(|part| host.fit(&part.brief.platform()).unwrap_or(u8::MAX));
+    });
+    let best = group.best();
     Some(ImageSummary {
         id: target.digest().to_string(),
+        names,
         tags,
         digests,
         created: best.and_then(|part| part.brief.created),
-        size: platforms.iter().map(|part| part.size).sum(),
-        content_size: platforms.iter().map(|part| part.content_size).sum(),
+        size: group.pieces.size(),
+        content_size: group.pieces.content(),
         labels: best
             .map(|part| part.brief.labels().map(|(key, value)| (key.clone(), value.clone())).collect())
             .unwrap_or_default(),
-        platforms,
+        platforms: here.chain(absent).collect(),
     })
 }
 

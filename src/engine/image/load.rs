@@ -1,26 +1,35 @@
-//! Load: an archive of images into the content store, verified, unpacked and named.
+//! Load: an archive of images into the content store, verified, unpacked and named. Of a plain file only what is wanted
+//! is read, and layers are unpacked while they are stored; a stream is stored first.
 
-use std::collections::HashMap;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek as _};
+use std::sync::Arc;
 
-use oci_spec::image::{
-    Descriptor, Digest, ImageConfiguration, ImageManifest, ImageManifestBuilder, SCHEMA_VERSION,
-};
-use tokio::sync::{mpsc, oneshot};
+use futures_util::TryStreamExt as _;
+use oci_spec::image::{Descriptor, Digest, ImageConfiguration, ImageManifestBuilder, SCHEMA_VERSION};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::containerd::{BlobWriter, Client, Code};
 use crate::engine::{Engine, event};
-use crate::error::{Error, Kind, Result};
-use crate::image::archive::{Contents, DockerImage, Layout, NamedTarget, Sink, interpret, read_images};
+use crate::error::{Error, Result};
+use crate::image::archive::{
+    Blob, Compression, Contents, DockerImage, Layout, NamedTarget, Sink, index_images, interpret, read_images,
+};
 use crate::image::media;
 use crate::image::platform::Platform;
-use crate::image::progress::Progress;
+use crate::image::progress::{LayerState, Progress};
 use crate::registry::Reference;
 
-use super::content::{Target, check, read_json, read_target, store};
+use super::arrival::{Arrival, Arriving};
+use super::content::{check, parse, store};
+use super::deposit::{Deposit, Store};
 use super::lease::Lease;
+use super::loading::{Parts, Tree, damaged, lacking};
+use super::local::Local;
 use super::name;
-use super::unpack::{Job, unpack};
+use super::unpack::{Job, unpack_arriving};
+
+/// Blobs stored side by side.
+const SIDE_BY_SIDE: usize = 3;
 
 /// One image that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,23 +43,37 @@ pub struct Loaded {
 /// How to load.
 #[derive(Debug, Clone, Default)]
 pub struct LoadRequest {
-    /// The platform to unpack; None for this machine's.
-    pub platform: Option<Platform>,
+    /// The platforms to load and unpack; none for all that are there, of which this machine's is unpacked.
+    pub platforms: Vec<Platform>,
     /// Unpack nothing.
     pub no_unpack: bool,
 }
 
-/// Load every image of the archive `input` (tar, or tar in gzip; docker's form or an OCI layout). Nothing
-/// stays when it fails. Without `platform`, images for other machines are loaded and not unpacked.
+/// Where an archive comes from.
+pub enum Archive {
+    /// A file, from its beginning. It need not be a regular one.
+    File(File),
+    /// A pipe.
+    Stream(Box<dyn Read + Send>),
+}
+
+/// Load every image of the archive (tar, or tar in gzip, zstd or xz; docker's form or an OCI layout). Nothing stays when it
+/// fails.
 pub async fn load(
     engine: &Engine,
-    input: Box<dyn Read + Send>,
+    archive: Archive,
     request: &LoadRequest,
     progress: &dyn Progress,
 ) -> Result<Vec<Loaded>> {
     let lease = Lease::begin(engine, "load").await?;
-    let load = Load { client: &lease.client, snapshotter: &engine.config.snapshotter, request, progress };
-    let result = load.run(input).await;
+    let local = Local::of(&lease.client).await;
+    let load = Load {
+        store: Store { client: &lease.client, local: local.as_ref() },
+        snapshotter: &engine.config.snapshotter,
+        request,
+        progress,
+    };
+    let result = load.run(archive).await;
     lease.end(result.is_err()).await;
     for image in result.iter().flatten() {
         let name = image.name.as_deref().unwrap_or(&image.id);
@@ -60,43 +83,66 @@ pub async fn load(
 }
 
 struct Load<'a> {
-    client: &'a Client,
+    store: Store<'a>,
     snapshotter: &'a str,
     request: &'a LoadRequest,
     progress: &'a dyn Progress,
 }
 
 impl Load<'_> {
-    async fn run(&self, input: Box<dyn Read + Send>) -> Result<Vec<Loaded>> {
-        let contents = self.store_files(input).await?;
+    async fn run(&self, archive: Archive) -> Result<Vec<Loaded>> {
+        let (contents, file) = match archive {
+            Archive::Stream(input) => (self.store_files(input).await?, None),
+            Archive::File(mut file) => match index_images(&file)? {
+                Some(contents) => (contents, Some(Arc::new(file))),
+                None => {
+                    // A pipe has no other place to be read from.
+                    let _ = file.rewind();
+                    (self.store_files(Box::new(file)).await?, None)
+                }
+            },
+        };
+        let client = self.store.client;
+        let mut parts = Parts { client, contents: &contents, file, named: Default::default() };
         let targets = match interpret(&contents)? {
             Layout::Oci(targets) => targets,
             Layout::Docker(images) => {
                 let mut targets = Vec::new();
                 for image in &images {
-                    targets.extend(self.docker_image(image).await?);
+                    targets.extend(self.docker_image(image, &mut parts).await?);
                 }
                 targets
             }
         };
-        for target in &targets {
-            self.adopt(&target.target).await?;
-            if !self.request.no_unpack {
-                self.unpack(target).await?;
-            }
+        // What is wrong with one of them is said before anything of the others is done.
+        let mut trees = Vec::new();
+        for NamedTarget { target, name } in &targets {
+            let tree = parts.tree(target, &self.request.platforms).await;
+            trees.push(tree.map_err(|error| match name {
+                Some(name) => error.context(name),
+                None => error,
+            })?);
         }
-        // Names come last: a name is given only to an image that is whole.
+        for tree in &trees {
+            self.bring(&parts, tree).await?;
+        }
+        self.name(targets).await
+    }
+
+    /// Names come last: a name is given only to an image that is whole.
+    async fn name(&self, targets: Vec<NamedTarget>) -> Result<Vec<Loaded>> {
+        let client = self.store.client;
         let mut loaded: Vec<Loaded> = Vec::new();
         for NamedTarget { target, name } in targets {
             let reference =
                 name.and_then(|name| Reference::parse(&name).ok()).map(Reference::with_default_tag);
             let record = match &reference {
                 Some(reference) => reference.canonical(),
-                None if name::same_target(self.client, &target).await?.is_empty() => name::dangling(&target),
+                None if name::same_target(client, &target).await?.is_empty() => name::dangling(&target),
                 None => String::new(),
             };
             if !record.is_empty() {
-                name::put(self.client, &record, &target).await?;
+                name::put(client, &record, &target).await?;
             }
             loaded.push(Loaded {
                 name: reference.map(|reference| reference.familiar()),
@@ -104,6 +150,69 @@ impl Load<'_> {
             });
         }
         Ok(loaded)
+    }
+
+    /// Store a tree, and unpack of it what is to be.
+    async fn bring(&self, parts: &Parts<'_>, tree: &Tree) -> Result<()> {
+        let client = self.store.client;
+        self.deposit_all(parts, &tree.configs).await?;
+        for (descriptor, bytes, labels) in &tree.manifests {
+            client.write_blob(descriptor.digest().as_ref(), bytes, labels.clone()).await?;
+        }
+        for (manifest, config) in tree.chosen.iter().filter(|_| !self.request.no_unpack) {
+            let layers = manifest.layers();
+            let (senders, arrivals): (Vec<_>, Vec<_>) = layers.iter().map(|_| Arrival::pair()).unzip();
+            let stored = futures_util::stream::iter(layers.iter().zip(senders).map(Ok::<_, Error>))
+                .try_for_each_concurrent(SIDE_BY_SIDE, |(layer, arriving)| async move {
+                    self.deposit(parts, layer, &arriving).await
+                });
+            let job = Job::new(client, self.snapshotter, manifest, config);
+            tokio::try_join!(stored, unpack_arriving(&job, arrivals, self.store.local, self.progress))?;
+        }
+        // Those of other platforms; the others are there.
+        self.deposit_all(parts, &tree.layers).await
+    }
+
+    async fn deposit_all(&self, parts: &Parts<'_>, blobs: &[Descriptor]) -> Result<()> {
+        futures_util::stream::iter(blobs.iter().map(Ok::<_, Error>))
+            .try_for_each_concurrent(SIDE_BY_SIDE, |blob| async move {
+                self.deposit(parts, blob, &Arrival::pair().0).await
+            })
+            .await
+    }
+
+    /// A blob of the archive into the store, where it is not there.
+    async fn deposit(
+        &self,
+        parts: &Parts<'_>,
+        descriptor: &Descriptor,
+        arriving: &watch::Sender<Arriving>,
+    ) -> Result<()> {
+        let (digest, size) = (descriptor.digest(), descriptor.size());
+        // A pull's reference: whoever brings it first brings it for the other.
+        let reference = format!("layer-{digest}");
+        if let Some(mut deposit) = Deposit::open(self.store, reference, size, digest.as_ref()).await? {
+            if let Some(growing) = deposit.growing() {
+                arriving.send_replace(Arriving::Growing(growing));
+            }
+            if !deposit.is_whole() {
+                let place = parts.blob(digest).and_then(|blob| blob.place);
+                let (Some(file), Some(place)) = (&parts.file, place) else {
+                    deposit.abort().await;
+                    return Err(lacking("the layer ", digest));
+                };
+                if let Err(error) = deposit.copy_from(file, place).await {
+                    deposit.abort().await;
+                    return Err(error);
+                }
+            }
+            self.progress.layer(digest.as_ref(), LayerState::Verifying);
+            if !deposit.commit(digest.as_ref()).await? {
+                return Err(damaged(digest, "its digest is another one"));
+            }
+        }
+        arriving.send_replace(Arriving::Stored);
+        Ok(())
     }
 
     /// Every file of the archive becomes a blob under the lease. A thread reads, this side writes.
@@ -115,23 +224,26 @@ impl Load<'_> {
             let _ = result.send(read_images(input, &mut Channel(pieces)));
         });
         let mut number = 0;
-        let mut current: Option<Ingest> = None;
+        let mut current: Option<Deposit<'_>> = None;
         let written: Result<()> = async {
             while let Some(piece) = arriving.recv().await {
                 match piece {
                     Piece::Begin { size, promised } => {
                         number += 1;
                         let reference = format!("wharfie-load-{}-{number}", std::process::id());
-                        current = Some(Ingest::open(self.client, reference, size, promised.as_ref()).await?);
+                        let promised = promised.as_ref().map(AsRef::as_ref).unwrap_or_default();
+                        current = Deposit::open(self.store, reference, size, promised).await?;
                     }
                     Piece::Data(bytes) => {
-                        if let Some(ingest) = &mut current {
-                            ingest.write(bytes).await?;
+                        if let Some(deposit) = &mut current {
+                            deposit.write(bytes).await?;
                         }
                     }
                     Piece::End(digest) => {
-                        if let Some(ingest) = current.take() {
-                            ingest.commit(&digest).await?;
+                        if let Some(deposit) = current.take()
+                            && !deposit.commit(digest.as_ref()).await?
+                        {
+                            return Err(damaged(&digest, "it became another one while it was stored"));
                         }
                     }
                 }
@@ -148,39 +260,35 @@ impl Load<'_> {
             }
         };
         if read.is_err()
-            && let Some(ingest) = current
+            && let Some(deposit) = current
         {
-            ingest.abort(self.client).await;
+            deposit.abort().await;
         }
         read
     }
 
-    /// Docker's form has no manifests: make one.
-    async fn docker_image(&self, image: &DockerImage) -> Result<Vec<NamedTarget>> {
-        let config_descriptor =
-            Descriptor::new(media::DOCKER_CONFIG.into(), image.config.size, image.config.digest.clone());
-        if image.config.size > media::LARGEST_MANIFEST {
-            return Err(Error::failed(format!("{}: the configuration is too large", image.config.digest)));
-        }
-        let config: ImageConfiguration = read_json(self.client, &config_descriptor).await?;
-        let layers: Vec<Descriptor> = image
-            .layers
-            .iter()
-            .map(|blob| Descriptor::new(media::layer_type(&blob.head).into(), blob.size, blob.digest.clone()))
-            .collect();
-        for (layer, diff_id) in layers.iter().zip(config.rootfs().diff_ids()) {
-            let plain = layer.media_type().as_ref() == media::DOCKER_LAYER;
-            if plain && layer.digest().as_ref() != diff_id {
-                return Err(Error::failed(format!(
-                    "wrong diff id: layer {} is not the {diff_id} of the image's configuration",
-                    layer.digest()
-                )));
+    /// Docker's form has no manifests: make one of OCI's kind, which everybody reads.
+    async fn docker_image(&self, image: &DockerImage, parts: &mut Parts<'_>) -> Result<Vec<NamedTarget>> {
+        let (digest, bytes) = match (&parts.file, &image.config.digest) {
+            (Some(file), _) => {
+                let bytes = parts.bytes(file, &image.config)?;
+                (crate::image::digest::sha256(&bytes), Some(bytes))
             }
+            (None, Some(digest)) => (digest.clone(), parts.read(digest, image.config.size).await?),
+            (None, None) => return Err(Error::failed("a file of the archive has no digest")),
+        };
+        let bytes = bytes.ok_or_else(|| lacking("the configuration ", &digest))?;
+        parts.named.insert(digest.clone(), image.config.clone());
+        let config: ImageConfiguration = parse(&bytes, digest.as_ref())?;
+        let mut layers = Vec::new();
+        for (index, blob) in image.layers.iter().enumerate() {
+            let diff_id = config.rootfs().diff_ids().get(index).map_or("", String::as_str);
+            layers.push(docker_layer(blob, diff_id, parts)?);
         }
         let manifest = ImageManifestBuilder::default()
             .schema_version(SCHEMA_VERSION)
-            .media_type(media::DOCKER_MANIFEST)
-            .config(config_descriptor)
+            .media_type(media::OCI_MANIFEST)
+            .config(Descriptor::new(media::OCI_CONFIG.into(), image.config.size, digest))
             .layers(layers)
             .build()
             .map_err(|cause| Error::failed(format!("cannot make a manifest: {cause}")))?;
@@ -188,7 +296,7 @@ impl Load<'_> {
         let bytes = serde_json::to_vec(&manifest)
             .map_err(|cause| Error::failed(format!("cannot make a manifest: {cause}")))?;
         let labels = media::manifest_labels(&manifest);
-        let target = store(self.client, media::DOCKER_MANIFEST, &bytes, labels).await?;
+        let target = store(self.store.client, media::OCI_MANIFEST, &bytes, labels).await?;
         if image.tags.is_empty() {
             return Ok(vec![NamedTarget { target, name: None }]);
         }
@@ -198,85 +306,39 @@ impl Load<'_> {
             .map(|tag| NamedTarget { target: target.clone(), name: Some(tag.clone()) })
             .collect())
     }
+}
 
-    /// Label indexes and manifests so that what they refer to stays.
-    async fn adopt(&self, target: &Descriptor) -> Result<()> {
-        let digest = target.digest().as_ref();
-        match read_target(self.client, target).await? {
-            Target::Manifest(manifest) => {
-                self.client.label_blob(digest, media::manifest_labels(&manifest)).await?;
-            }
-            Target::Index(index) => {
-                self.client.label_blob(digest, media::index_labels(&index)).await?;
-                for entry in index.manifests() {
-                    match read_target(self.client, entry).await {
-                        Ok(Target::Manifest(manifest)) => {
-                            let labels = media::manifest_labels(&manifest);
-                            self.client.label_blob(entry.digest().as_ref(), labels).await?;
-                        }
-                        // Archives of one platform keep the index of all.
-                        Err(error) if error.kind == Kind::NotFound => {}
-                        Ok(Target::Index(_)) => {
-                            return Err(Error::failed(format!("{digest}: an index inside of an index")));
-                        }
-                        Err(error) if media::is_manifest(entry.media_type()) => return Err(error),
-                        Err(_) => {}
-                    }
-                }
-            }
+/// A layer of docker's form. A plain one has to be what the configuration says, so that it need not be read for it.
+fn docker_layer(blob: &Blob, diff_id: &str, parts: &mut Parts<'_>) -> Result<Descriptor> {
+    let compression = Compression::of(&blob.head);
+    let is_plain = match compression {
+        Compression::Plain => true,
+        Compression::Gzip | Compression::Zstd => false,
+        Compression::Xz => {
+            return Err(Error::failed(
+                "a layer of the archive is compressed with xz, which no image may have",
+            )
+            .hint("write the archive with plain layers and compress it as a whole"));
         }
-        Ok(())
+    };
+    let digest = match (&blob.digest, &parts.file) {
+        (Some(digest), _) => digest.clone(),
+        (None, _) if is_plain => {
+            let invalid = |_| Error::failed(format!("the configuration has an invalid diff id: {diff_id:?}"));
+            diff_id.parse::<Digest>().map_err(invalid)?
+        }
+        (None, Some(file)) => parts.hash(file, blob)?,
+        (None, None) => return Err(Error::failed("a file of the archive has no digest")),
+    };
+    if is_plain && digest.as_ref() != diff_id {
+        return Err(Error::failed(format!(
+            "wrong diff id: layer {digest} is not the {diff_id} of the image's configuration"
+        )));
     }
-
-    async fn unpack(&self, target: &NamedTarget) -> Result<()> {
-        let Some(manifest) = self.choose(&target.target).await? else { return Ok(()) };
-        let config: ImageConfiguration = read_json(self.client, manifest.config()).await?;
-        check(&manifest, &config)?;
-        let variant = config.variant().as_deref().unwrap_or_default();
-        let offered =
-            Platform::normalised(&config.os().to_string(), &config.architecture().to_string(), variant);
-        match self.request.platform.as_ref() {
-            Some(wanted) if wanted.fit(&offered).is_none() => return Err(self.not_provided(wanted, target)),
-            None if Platform::host().fit(&offered).is_none() => return Ok(()),
-            _ => {}
-        }
-        for layer in manifest.layers() {
-            if let Err(error) = self.client.blob(layer.digest().as_ref()).await {
-                return Err(match error.is_not_found() {
-                    true => Error::failed(format!("the archive lacks the layer {}", layer.digest()))
-                        .hint("the archive is incomplete: write it again"),
-                    false => error.into(),
-                });
-            }
-        }
-        unpack(&Job::new(self.client, self.snapshotter, &manifest, &config), self.progress).await?;
-        Ok(())
-    }
-
-    /// The manifest for the wanted platform or this machine's, when it is there.
-    async fn choose(&self, target: &Descriptor) -> Result<Option<ImageManifest>> {
-        let index = match read_target(self.client, target).await? {
-            Target::Manifest(manifest) => return Ok(Some(*manifest)),
-            Target::Index(index) => index,
-        };
-        let host = Platform::host();
-        for entry in self.request.platform.as_ref().unwrap_or(&host).pick(index.manifests()) {
-            if let Ok(Target::Manifest(manifest)) = read_target(self.client, entry).await {
-                return Ok(Some(*manifest));
-            }
-        }
-        match self.request.platform.as_ref() {
-            Some(wanted) => {
-                Err(Error::not_found(format!("requested platform ({wanted}) not found in the archive")))
-            }
-            None => Ok(None),
-        }
-    }
-
-    fn not_provided(&self, wanted: &Platform, target: &NamedTarget) -> Error {
-        let name = target.name.clone().unwrap_or_else(|| target.target.digest().to_string());
-        Error::not_found(format!("image {name} doesn't provide the requested platform ({wanted})"))
-    }
+    let media_type = media::layer_type(compression);
+    let descriptor = Descriptor::new(media_type.into(), blob.size, digest.clone());
+    parts.named.insert(digest, blob.clone());
+    Ok(descriptor)
 }
 
 enum Piece {
@@ -305,54 +367,5 @@ impl Sink for Channel {
 
     fn end(&mut self, digest: &Digest) -> Result<()> {
         self.send(Piece::End(digest.clone()))
-    }
-}
-
-/// One file on its way into the store.
-struct Ingest {
-    reference: String,
-    /// None when the blob is there and its bytes only pass by.
-    writer: Option<BlobWriter>,
-    /// All bytes are there already, from another namespace.
-    whole: bool,
-}
-
-impl Ingest {
-    async fn open(client: &Client, reference: String, size: u64, promised: Option<&Digest>) -> Result<Self> {
-        let expected = promised.map(AsRef::as_ref).unwrap_or_default();
-        let writer = match client.open_writer(&reference, size, expected).await {
-            Ok(writer) => writer,
-            Err(error) if error.code == Code::AlreadyExists => {
-                return Ok(Self { reference, writer: None, whole: true });
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let whole = promised.is_some() && size > 0 && writer.offset() == size;
-        let mut ingest = Self { reference, writer: Some(writer), whole };
-        if let Some(writer) = ingest.writer.as_mut().filter(|writer| !whole && writer.offset() > 0) {
-            writer.truncate().await?;
-        }
-        Ok(ingest)
-    }
-
-    async fn write(&mut self, bytes: Vec<u8>) -> Result<()> {
-        match &mut self.writer {
-            Some(writer) if !self.whole => Ok(writer.write(bytes).await?),
-            _ => Ok(()),
-        }
-    }
-
-    async fn commit(self, digest: &Digest) -> Result<()> {
-        let Some(writer) = self.writer else { return Ok(()) };
-        match writer.commit(digest.as_ref(), HashMap::new()).await {
-            Err(error) if error.code != Code::AlreadyExists => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
-    async fn abort(self, client: &Client) {
-        drop(self.writer);
-        // The lease's end collects it otherwise.
-        let _ = client.abort_ingest(&self.reference).await;
     }
 }

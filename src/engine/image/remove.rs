@@ -19,6 +19,10 @@ const TASKS: Duration = Duration::from_secs(2);
 pub struct RemoveOptions {
     /// Even when stopped containers or several names refer to it.
     pub force: bool,
+    /// All names of the image go, in whatever repository.
+    pub all_aliases: bool,
+    /// Do not wait until the content is gone too.
+    pub asynchronous: bool,
 }
 
 /// One thing that was removed.
@@ -43,18 +47,18 @@ pub async fn remove(engine: &Engine, text: &str, options: RemoveOptions) -> Resu
     let id = short(image.target.digest().digest());
     let by_id = is_id(text, &image);
     let tags = all.iter().filter(|image| tag_of(image).is_some()).count();
-    if by_id && tags > 1 && !options.force {
+    if by_id && tags > 1 && !options.force && !options.all_aliases {
         return Err(conflict(&id, "must be forced", "image is referenced in multiple repositories"));
     }
     let meant = if by_id { Vec::new() } else { same_name(text, &image, &all) };
     let staying = |other: &Image| tag_of(other).is_some() && !meant.contains(&&other.name);
-    let whole = by_id || !all.iter().any(staying);
+    let whole = by_id || options.all_aliases || !all.iter().any(staying);
     if !options.force {
         let going = all.iter().filter(|image| whole || meant.contains(&&image.name));
         permit(engine, text, &going.collect::<Vec<_>>()).await?;
     }
     if !whole {
-        return untag(engine, &all, &meant).await;
+        return untag(engine, &all, (&meant, !options.asynchronous)).await;
     }
     if let Some(user) = user(engine, &all).await? {
         let state = if user.running { "running" } else { "stopped" };
@@ -72,11 +76,11 @@ pub async fn remove(engine: &Engine, text: &str, options: RemoveOptions) -> Resu
             engine.containerd.put_image(&nameless).await?;
             let names: Vec<&String> =
                 all.iter().map(|image| &image.name).filter(|name| !is_dangling(name)).collect();
-            return untag(engine, &all, &names).await;
+            return untag(engine, &all, (&names, false)).await;
         }
     }
     let names: Vec<&String> = all.iter().map(|image| &image.name).collect();
-    let mut removed = untag(engine, &all, &names).await?;
+    let mut removed = untag(engine, &all, (&names, !options.asynchronous)).await?;
     let id = image.target.digest().to_string();
     engine.note(&[event::of_image("delete", &id, &id)]);
     removed.push(Removed::Deleted(id));
@@ -84,7 +88,7 @@ pub async fn remove(engine: &Engine, text: &str, options: RemoveOptions) -> Resu
 }
 
 /// Whether no pod needs these names, now or later: a kubelet does not expect them to go.
-async fn permit(engine: &Engine, text: &str, going: &[&Image]) -> Result<()> {
+pub(super) async fn permit(engine: &Engine, text: &str, going: &[&Image]) -> Result<()> {
     let kept = going.iter().find_map(|image| why_kept(image)).map(str::to_owned);
     let why = match kept {
         Some(why) => why,
@@ -103,12 +107,12 @@ async fn permit(engine: &Engine, text: &str, going: &[&Image]) -> Result<()> {
         .hint("a node that has lost it and cannot pull it starts no pod: --force removes it all the same"))
 }
 
-/// Forget names; what they alone kept is gone afterwards.
-async fn untag(engine: &Engine, all: &[Image], names: &[&String]) -> Result<Vec<Removed>> {
+/// Forget names; with `sync`, what they alone kept is gone afterwards.
+async fn untag(engine: &Engine, all: &[Image], (names, sync): (&[&String], bool)) -> Result<Vec<Removed>> {
     let id = all.first().map(|image| image.target.digest().to_string()).unwrap_or_default();
     let mut removed = Vec::new();
     for (index, name) in names.iter().enumerate() {
-        let last = index + 1 == names.len() && names.len() == all.len();
+        let last = sync && index + 1 == names.len() && names.len() == all.len();
         match engine.containerd.delete_image(name, last).await {
             Err(error) if !error.is_not_found() => return Err(error.into()),
             _ => {}
@@ -186,7 +190,7 @@ async fn user(engine: &Engine, all: &[Image]) -> Result<Option<User>> {
     Ok(stopped)
 }
 
-fn conflict(name: &str, force: &str, why: &str) -> Error {
+pub(super) fn conflict(name: &str, force: &str, why: &str) -> Error {
     let error = Error::conflict(format!("conflict: unable to delete {name} ({force}) - {why}"));
     match force {
         "must be forced" => error.hint("remove the containers first, or use --force"),
@@ -194,11 +198,12 @@ fn conflict(name: &str, force: &str, why: &str) -> Error {
     }
 }
 
-pub(super) fn familiar(name: &str) -> String {
+/// containerd's name as users write it: `busybox:latest`.
+pub fn familiar(name: &str) -> String {
     Reference::parse(name).map(|reference| reference.familiar()).unwrap_or_else(|_| name.to_owned())
 }
 
-fn short(id: &str) -> String {
+pub(super) fn short(id: &str) -> String {
     id.chars().take(12).collect()
 }
 

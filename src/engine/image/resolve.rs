@@ -1,6 +1,6 @@
 //! Finding an image by what a user wrote, and reading what a container needs of it.
 
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 
 use crate::containerd::{Client, Image};
 use crate::engine::Engine;
@@ -244,9 +244,10 @@ async fn choose(
         Target::Index(index) => index,
     };
     let host = Platform::host();
-    let mut candidates = platform.unwrap_or(&host).pick(index.manifests());
+    let entries = flat(client, &index).await?;
+    let mut candidates = platform.unwrap_or(&host).pick(&entries);
     if platform.is_none() {
-        let others = index.manifests().iter().filter(|entry| !crate::image::media::is_attestation(entry));
+        let others = entries.iter().filter(|entry| !crate::image::media::is_attestation(entry));
         let others: Vec<_> = others.filter(|entry| !candidates.contains(entry)).collect();
         candidates.extend(others);
     }
@@ -266,6 +267,24 @@ async fn choose(
     })
 }
 
+/// The manifests of an index, and of the indexes in it that are here.
+async fn flat(client: &Client, index: &ImageIndex) -> Result<Vec<Descriptor>> {
+    let mut entries = Vec::new();
+    let mut pending: Vec<Descriptor> = index.manifests().iter().rev().cloned().collect();
+    while let Some(entry) = pending.pop() {
+        if !crate::image::media::is_index(entry.media_type()) {
+            entries.push(entry);
+            continue;
+        }
+        match read_target(client, &entry).await {
+            Ok(Target::Index(inner)) => pending.extend(inner.manifests().iter().rev().cloned()),
+            Err(error) if error.kind != Kind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(entries)
+}
+
 fn blame(image: &Image, error: Error) -> Error {
     if error.kind == Kind::NotFound { incomplete(image, image.target.digest().as_ref()) } else { error }
 }
@@ -276,7 +295,7 @@ fn incomplete(image: &Image, digest: &str) -> Error {
 }
 
 /// Not found, so that `run --platform` pulls it.
-fn other_platform(image: &Image, wanted: &Platform) -> Error {
+pub(super) fn other_platform(image: &Image, wanted: &Platform) -> Error {
     Error::not_found(format!(
         "image with reference {} was found but does not provide the specified platform ({wanted})",
         image.name

@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::TryStreamExt as _;
 use oci_spec::image::{Descriptor, ImageManifest};
 
-use crate::containerd::{Client, Code, Image};
+use crate::containerd::{Client, Code};
 use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
 use crate::image::media;
 use crate::image::platform::Platform;
 use crate::image::progress::{LayerState, Progress};
-use crate::registry::Reference;
 
 use super::content::{Target, read_target};
+use super::kubernetes::{KUBERNETES, register};
 use super::lease::Lease;
 use super::name;
 use super::resolve::{ResolvedImage, find, read};
@@ -22,8 +22,6 @@ use super::unpack::{Job, unpack};
 
 /// Blobs sent side by side.
 const SIDE_BY_SIDE: usize = 3;
-/// Kubernetes' namespace, and the label by which its CRI knows images.
-const KUBERNETES: (&str, &str, &str) = ("k8s.io", "io.cri-containerd.image", "managed");
 
 /// What was transferred.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,27 +215,10 @@ impl Transfer<'_> {
 
     /// Name the image. Kubernetes knows it by its id and its digest as well, and each by a label.
     async fn name(&self, image: &ResolvedImage) -> Result<()> {
-        let (kubernetes, key, value) = KUBERNETES;
-        if self.target.namespace() != kubernetes {
+        if self.target.namespace() != KUBERNETES {
             return name::put(self.target, &image.name, &image.target).await;
         }
-        let mut names = vec![image.manifest.config().digest().to_string()];
-        if let Ok(reference) = Reference::parse(&image.name) {
-            names.push(reference.with_digest(image.target.digest()).canonical());
-        }
-        names.push(image.name.clone());
-        for name in names {
-            let mut labels = match self.target.image(&name).await {
-                Ok(known) => known.labels,
-                Err(error) if error.is_not_found() => HashMap::new(),
-                Err(error) => return Err(error.into()),
-            };
-            labels.insert(key.to_owned(), value.to_owned());
-            let target = image.target.clone();
-            let record = Image { name, target, labels, created_at: None, updated_at: None };
-            self.target.put_image(&record).await?;
-        }
-        Ok(())
+        register(self.target, image, &[&image.name], false).await.map(drop)
     }
 }
 

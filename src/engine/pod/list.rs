@@ -41,22 +41,24 @@ fn look_up_addresses(pod: &mut Pod) {
 
 /// The pods that these containers make up, newest first. What belongs to no pod is left out.
 pub fn of_containers(containers: Vec<Container>) -> Vec<Pod> {
-    let (mut sandboxes, others): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_sandbox);
-    sandboxes.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.id.cmp(&b.id)));
+    let (sandboxes, others): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_sandbox);
     let mut members: HashMap<String, Vec<Member>> = HashMap::new();
     for container in others {
         if let Some((sandbox, member)) = member(container) {
             members.entry(sandbox).or_default().push(member);
         }
     }
-    sandboxes
-        .into_iter()
-        .map(|sandbox| {
-            let mut containers = members.remove(&sandbox.id).unwrap_or_default();
-            containers.sort_by_key(|member| member.container.created_at);
-            pod(sandbox, containers)
-        })
-        .collect()
+    with_members(sandboxes.into_iter().map(pod).collect(), members)
+}
+
+/// The pods, newest first, each with its containers of `members`, which go by the sandbox's id.
+pub(super) fn with_members(mut pods: Vec<Pod>, mut members: HashMap<String, Vec<Member>>) -> Vec<Pod> {
+    pods.sort_by(|a, b| b.created_at.cmp(&a.created_at).then_with(|| a.id.cmp(&b.id)));
+    for pod in &mut pods {
+        pod.containers = members.remove(&pod.id).unwrap_or_default();
+        pod.containers.sort_by_key(|member| member.container.created_at);
+    }
+    pods
 }
 
 /// A container of a pod, with its sandbox's id.
@@ -70,7 +72,7 @@ fn member(container: Container) -> Option<(String, Member)> {
     Some((kept.sandbox, Member { name, attempt: metadata.attempt, container }))
 }
 
-fn pod(sandbox: Container, containers: Vec<Member>) -> Pod {
+fn pod(sandbox: Container) -> Pod {
     let kept = record::Sandbox::read(&sandbox.raw);
     let (addresses, host_network) = (kept.addresses(), kept.is_on_host_network());
     let config = kept.config.unwrap_or_default();
@@ -94,7 +96,7 @@ fn pod(sandbox: Container, containers: Vec<Member>) -> Pod {
         network_namespace: kept.network_namespace,
         log_directory: config.log_directory,
         runtime_handler: kept.runtime_handler,
-        containers,
+        containers: Vec::new(),
         sandbox,
     }
 }

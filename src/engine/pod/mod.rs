@@ -1,4 +1,4 @@
-//! Pods of a Kubernetes node, read from containerd's own records: nothing here needs CRI, a kubelet or a cluster.
+//! Pods of a Kubernetes node, read from containerd's own records: reading needs no CRI, kubelet or cluster.
 
 mod find;
 pub mod inspect;
@@ -11,7 +11,9 @@ mod model;
 pub mod port_forward;
 mod record;
 pub mod request;
+mod survey;
 
 pub use find::{find, find_container, is_pod_form};
 pub use list::{list, of_containers};
 pub use model::{Member, NAMESPACE, Pod};
+pub use survey::survey;

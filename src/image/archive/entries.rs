@@ -1,7 +1,7 @@
 //! The entries of a tar stream, one after the other. Nothing in it is believed: header sums are checked, long
 //! names are bounded, and an end before the end is an error. (The tar crate reads long names of any length.)
 
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 
 use tar::{EntryType, Header};
 
@@ -190,6 +190,23 @@ impl<R: Read> Entries<R> {
             bytes.pop();
         }
         Ok(bytes)
+    }
+}
+
+impl<R: Read + Seek> Entries<R> {
+    /// Where the next byte of the current entry's body lies in the input.
+    pub(super) fn place(&mut self) -> Result<u64> {
+        self.input.stream_position().map_err(|cause| corrupt(&reason(&cause)))
+    }
+
+    /// Passes over what is left of the current entry without reading it.
+    pub(super) fn pass_over(&mut self) -> Result<()> {
+        let whole = self.left.checked_add(std::mem::take(&mut self.padding));
+        let whole = whole.and_then(|whole| i64::try_from(whole).ok());
+        let whole = whole.ok_or_else(|| corrupt("an entry's size is impossible"))?;
+        self.left = 0;
+        self.input.seek(SeekFrom::Current(whole)).map_err(|cause| corrupt(&reason(&cause)))?;
+        Ok(())
     }
 }
 

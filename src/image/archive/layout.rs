@@ -133,7 +133,7 @@ mod tests {
         let Layout::Docker(images) = interpret(&found).unwrap() else { panic!() };
         assert_eq!(images.len(), 2);
         assert_eq!(images[0].tags, ["a:1", "b:2"]);
-        assert_eq!(images[0].layers[0].digest, sha256(b"layer"));
+        assert_eq!(images[0].layers[0].digest, Some(sha256(b"layer")));
         assert!(images[1].layers.is_empty());
     }
 

@@ -1,8 +1,11 @@
-//! Reading an archive of images: every file goes to a sink while its digest is computed; names and links
-//! are checked and kept, so that nothing in the archive is ever a path on this machine.
+//! Reading an archive of images. Of a stream every file goes to a sink while its digest is computed; of a plain file
+//! the places of the others are noted, so that only what is wanted is read. Names and links are checked and kept, so
+//! that nothing in the archive is ever a path on this machine.
 
 use std::collections::HashMap;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek as _};
+use std::os::unix::fs::FileExt as _;
 
 use oci_spec::image::Digest;
 use tar::EntryType;
@@ -12,10 +15,12 @@ use crate::image::digest::Hasher;
 use crate::image::media::LARGEST_MANIFEST;
 
 use super::entries::{Entries, Entry};
-use super::input::decompressed;
+use super::input::{Compression, decompressed};
 
 /// Bytes handed on at a time.
 const PART: usize = 1 << 20;
+/// First bytes that are kept of each file.
+const HEAD: usize = 8;
 /// Far above any real archive.
 const MOST_FILES: usize = 100_000;
 /// Zeros after the end that are read, so that the writer of a pipe is not cut off.
@@ -25,12 +30,14 @@ const LINKS: usize = 16;
 /// A file of the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
-    /// Of its bytes.
-    pub digest: Digest,
+    /// Of its bytes; where they were passed over, what its name promises.
+    pub digest: Option<Digest>,
     /// Its length.
     pub size: u64,
     /// Its first bytes, which show how it is compressed.
     pub head: Vec<u8>,
+    /// Where its bytes begin in a file whose places were noted.
+    pub place: Option<u64>,
 }
 
 /// What an archive holds, by clean names.
@@ -44,6 +51,8 @@ pub struct Contents {
     pub index_json: Option<Vec<u8>>,
     /// Whether it says that it is an OCI layout.
     pub oci_layout: bool,
+    /// A file occurs twice, and whether its contents are the same was not looked at.
+    is_ambiguous: bool,
 }
 
 /// Takes the files of an archive.
@@ -73,18 +82,56 @@ impl Contents {
         Err(Error::failed(format!("archive entry {name:?} is a link to itself")))
     }
 
-    /// The file of this digest in the OCI layout.
+    /// The file of this digest in the OCI layout. Of a file whose places were noted, it is what its name says.
     pub fn blob(&self, digest: &Digest) -> Option<&Blob> {
         self.file(&format!("blobs/{}/{}", digest.algorithm(), digest.digest()))
             .ok()
-            .filter(|blob| blob.digest == *digest)
+            .filter(|blob| blob.digest.as_ref().is_none_or(|found| found == digest))
     }
 }
 
-/// Read the whole archive (tar, or tar in gzip).
+/// Read the whole archive (tar, or tar in gzip, zstd or xz).
 pub fn read_images(input: impl Read, sink: &mut dyn Sink) -> Result<Contents> {
     let (plain, _) = decompressed(input)?;
     let mut entries = Entries::new(plain);
+    let contents =
+        collect(&mut entries, &mut |entries, entry, promised| pass_on(entries, entry, promised, sink))?;
+    let mut rest = entries.into_input().take(TRAILER);
+    std::io::copy(&mut rest, &mut std::io::sink())
+        .map_err(|cause| super::entries::corrupt(&crate::error::reason(&cause)))?;
+    Ok(contents)
+}
+
+/// Note where each file of an archive lies. None where that cannot be: it is no regular file or not a plain tar, or has
+/// a file twice; then it is to be read as a stream.
+pub fn index_images(mut file: &File) -> Result<Option<Contents>> {
+    let failed = |cause| Error::io("read", "the archive", cause);
+    let data = file.metadata().map_err(failed)?;
+    let mut head = [0; HEAD];
+    if !data.is_file() || file.read_at(&mut head, 0).map_err(failed)? < HEAD {
+        return Ok(None);
+    }
+    if Compression::of(&head) != Compression::Plain || head.starts_with(b"BZh") {
+        return Ok(None);
+    }
+    file.rewind().map_err(failed)?;
+    let contents = collect(&mut Entries::new(file), &mut |entries, entry, digest| {
+        let place = entries.place()?;
+        if place.checked_add(entry.size).is_none_or(|end| end > data.len()) {
+            return Err(super::entries::truncated());
+        }
+        let mut head = vec![0; HEAD.min(usize::try_from(entry.size).unwrap_or(HEAD))];
+        file.read_exact_at(&mut head, place).map_err(failed)?;
+        entries.pass_over()?;
+        Ok(Blob { digest, size: entry.size, head, place: Some(place) })
+    })?;
+    Ok(Some(contents).filter(|contents| !contents.is_ambiguous))
+}
+
+/// Takes an entry with the digest that its name promises.
+type Take<'a, R> = &'a mut dyn FnMut(&mut Entries<R>, &Entry, Option<Digest>) -> Result<Blob>;
+
+fn collect<R: Read>(entries: &mut Entries<R>, take: Take<'_, R>) -> Result<Contents> {
     let mut contents = Contents::default();
     while let Some(entry) = entries.next()? {
         if contents.files.len() + contents.links.len() >= MOST_FILES {
@@ -101,9 +148,7 @@ pub fn read_images(input: impl Read, sink: &mut dyn Sink) -> Result<Contents> {
                 link(&mut contents, &entry, name, &target)?;
             }
             EntryType::Link => link(&mut contents, &entry, name, &entry.link)?,
-            EntryType::Regular | EntryType::Continuous => {
-                file(&mut entries, &entry, name, &mut contents, sink)?
-            }
+            EntryType::Regular | EntryType::Continuous => file(entries, &entry, name, &mut contents, take)?,
             _ => {
                 return Err(Error::failed(format!(
                     "archive entry {:?} is a device, a pipe or of an unknown kind: not an image archive",
@@ -112,9 +157,6 @@ pub fn read_images(input: impl Read, sink: &mut dyn Sink) -> Result<Contents> {
             }
         }
     }
-    let mut rest = entries.into_input().take(TRAILER);
-    std::io::copy(&mut rest, &mut std::io::sink())
-        .map_err(|cause| super::entries::corrupt(&crate::error::reason(&cause)))?;
     Ok(contents)
 }
 
@@ -134,7 +176,7 @@ fn file<R: Read>(
     entry: &Entry,
     name: String,
     contents: &mut Contents,
-    sink: &mut dyn Sink,
+    take: Take<'_, R>,
 ) -> Result<()> {
     match name.as_str() {
         "manifest.json" => return keep(entries, entry, &mut contents.manifest_json),
@@ -150,6 +192,28 @@ fn file<R: Read>(
     }
     let promised =
         name.strip_prefix("blobs/sha256/").and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok());
+    let blob = take(entries, entry, promised)?;
+    if contents.links.contains_key(&name) {
+        return Err(twice(&entry.name));
+    }
+    // Some writers store a shared layer once for each image.
+    match contents.files.insert(name, blob.clone()) {
+        Some(before) if before.size != blob.size || before.digest != blob.digest => Err(twice(&entry.name)),
+        Some(before) => {
+            contents.is_ambiguous |= before.digest.is_none();
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// The file's bytes to the sink, hashed on their way.
+fn pass_on<R: Read>(
+    entries: &mut Entries<R>,
+    entry: &Entry,
+    promised: Option<Digest>,
+    sink: &mut dyn Sink,
+) -> Result<Blob> {
     sink.begin(entry.size, promised.as_ref())?;
     let mut hasher = Hasher::default();
     let mut head = Vec::new();
@@ -161,7 +225,7 @@ fn file<R: Read>(
             filled += entries.read(rest)?;
         }
         if head.is_empty() {
-            head = part.get(..part.len().min(8)).unwrap_or_default().to_vec();
+            head = part.get(..part.len().min(HEAD)).unwrap_or_default().to_vec();
         }
         left -= part.len() as u64;
         hasher.update(&part);
@@ -175,15 +239,7 @@ fn file<R: Read>(
         )));
     }
     sink.end(&digest)?;
-    let blob = Blob { digest, size: entry.size, head };
-    if contents.links.contains_key(&name) {
-        return Err(twice(&entry.name));
-    }
-    // Some writers store a shared layer once for each image.
-    match contents.files.insert(name, blob.clone()) {
-        Some(before) if before != blob => Err(twice(&entry.name)),
-        _ => Ok(()),
-    }
+    Ok(Blob { digest: Some(digest), size: entry.size, head, place: None })
 }
 
 fn keep<R: Read>(entries: &mut Entries<R>, entry: &Entry, place: &mut Option<Vec<u8>>) -> Result<()> {
@@ -271,7 +327,7 @@ pub(super) mod tests {
             ("./c", EntryType::Link, "b/layer.tar", b""),
         ])
         .unwrap();
-        assert_eq!(found.file("c").unwrap().digest, sha256(b"layer"));
+        assert_eq!(found.file("c").unwrap().digest, Some(sha256(b"layer")));
         assert!(found.file("d").is_err());
         assert!(found.file("../a/layer.tar").is_err());
     }
@@ -332,7 +388,7 @@ pub(super) mod tests {
         flipped[last] ^= 1;
         assert!(read_images(flipped.as_slice(), &mut Counting::default()).is_err());
         for (bytes, word) in
-            [(&b""[..], "empty"), (b"\xfd7zXZ\0", "xz"), (b"garbage that is no tar", "corrupt")]
+            [(&b""[..], "empty"), (b"\xfd7zXZ\0", "corrupt"), (b"garbage that is no tar", "corrupt")]
         {
             let error = read_images(bytes, &mut Counting::default()).unwrap_err();
             assert!(error.message.contains(word), "{error}");

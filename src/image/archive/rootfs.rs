@@ -10,7 +10,7 @@ use crate::error::{Error, Result, reason};
 use crate::image::digest::Hasher;
 
 use super::entries::{Entries, Entry, corrupt};
-use super::input::decompressed;
+use super::input::{Compression, decompressed};
 use super::read::resolve;
 
 /// Symbolic links that lead outside; more than that is no root file system.
@@ -21,16 +21,16 @@ const MOST_LINKS: usize = 1_000_000;
 pub struct RootfsTar {
     /// The digest of the plain tar.
     pub diff_id: Digest,
-    /// Whether it is compressed with gzip.
-    pub gzip: bool,
+    /// How it is compressed.
+    pub compression: Compression,
     /// Entries.
     pub entries: u64,
 }
 
-/// Read the tar (or tar in gzip) to its end. The error names the first entry that could reach outside of the
+/// Read the tar (or tar in gzip, zstd or xz) to its end. The error names the first entry that could reach outside of the
 /// root file system.
 pub fn read_rootfs(input: impl Read) -> Result<RootfsTar> {
-    let (plain, gzip) = decompressed(input)?;
+    let (plain, compression) = decompressed(input)?;
     let mut entries = Entries::new(Hashing { input: plain, hasher: Hasher::default() });
     let mut outward = HashSet::new();
     let mut count = 0;
@@ -44,7 +44,7 @@ pub fn read_rootfs(input: impl Read) -> Result<RootfsTar> {
     if count == 0 {
         return Err(Error::failed("the archive has no entries: it is no root file system"));
     }
-    Ok(RootfsTar { diff_id: rest.hasher.finish(), gzip, entries: count })
+    Ok(RootfsTar { diff_id: rest.hasher.finish(), compression, entries: count })
 }
 
 struct Hashing<R> {

@@ -14,6 +14,9 @@ use crate::{Error, Result};
 /// Attributes by which overlayfs says that a directory hides the one below it.
 const OPAQUE: [&CStr; 2] = [c"trusted.overlay.opaque", c"user.overlay.opaque"];
 
+/// Bytes of two files that are compared at a time.
+const COMPARED: usize = 64 << 10;
+
 /// How a path has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
@@ -41,6 +44,9 @@ pub struct Change {
 pub enum Compared {
     /// Everything.
     Whole,
+    /// Everything, and files that look the same by their bytes: images are built with made-up times. Both trees are on
+    /// one file system below, where a file that both have has one inode number.
+    Content,
     /// Only what differs from the old one: the upper directory of an overlay, with its marks for what is gone.
     Upper,
 }
@@ -73,7 +79,7 @@ impl Comparison {
             return Err(failed(std::io::Error::other("directories are nested too deeply")));
         }
         let mut all = names(new, MAX_ENTRIES).map_err(failed)?;
-        if let (Compared::Whole, Some(old)) = (compared, old) {
+        if let (true, Some(old)) = (compared != Compared::Upper, old) {
             all.extend(names(old, MAX_ENTRIES).map_err(failed)?);
             all.sort_unstable();
             all.dedup();
@@ -98,7 +104,7 @@ impl Comparison {
         let failed = |cause: Errno| Error::io("compare", path, cause);
         let before = old.map_or(Ok(None), |old| stat(old, name)).map_err(failed)?;
         let after = stat(new, name).map_err(failed)?;
-        let after = after.filter(|after| compared == Compared::Whole || !is_whiteout(after));
+        let after = after.filter(|after| compared != Compared::Upper || !is_whiteout(after));
         let (before, after) = match (before, after) {
             (None, None) => return Ok(()),
             (Some(_), None) => {
@@ -115,15 +121,25 @@ impl Comparison {
                 Some(old) => Some(open(old, name).map_err(failed)?),
                 None => None,
             };
-            let inner = if compared == Compared::Whole || is_opaque(&inner_new) {
-                Compared::Whole
-            } else {
-                Compared::Upper
+            let inner = match compared {
+                Compared::Upper if is_opaque(&inner_new) => Compared::Whole,
+                other => other,
             };
             self.directory((inner_old.as_ref(), &inner_new), inner, path)?;
         }
         let inside = self.changes.len() > place;
-        let own = before.as_ref().is_none_or(|before| differ(before, &after));
+        let mut own = before.as_ref().is_none_or(|before| differ(before, &after));
+        if let (false, Compared::Content, Some(before), Some(old)) = (own, compared, &before, old)
+            && before.st_ino != after.st_ino
+        {
+            own = match FileType::from_raw_mode(after.st_mode) {
+                FileType::RegularFile => data_differs((old, new), name).map_err(failed)?,
+                FileType::Symlink => {
+                    readlink(old, name).map_err(failed)? != readlink(new, name).map_err(failed)?
+                }
+                _ => false,
+            };
+        }
         let kind = if before.is_none() { ChangeKind::Added } else { ChangeKind::Changed };
         if own || inside {
             self.changes.insert(place, Change { path: path.to_path_buf(), kind, own: Some(own) });
@@ -157,6 +173,43 @@ pub(in crate::sys) fn is_opaque(directory: &OwnedFd) -> bool {
         rustix::fs::fgetxattr(directory, *name, &mut value)
             .is_ok_and(|length| length == 1 && value[0] == b'y')
     })
+}
+
+fn readlink(directory: &OwnedFd, name: &CStr) -> rustix::io::Result<CString> {
+    rustix::fs::readlinkat(directory, name, Vec::new())
+}
+
+/// Whether two regular files of the same size have different bytes.
+fn data_differs((old, new): (&OwnedFd, &OwnedFd), name: &CStr) -> rustix::io::Result<bool> {
+    let open = |directory: &OwnedFd| {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::openat(directory, name, flags, Mode::empty())
+    };
+    let (old, new) = (open(old)?, open(new)?);
+    let (mut one, mut other) = (vec![0; COMPARED], vec![0; COMPARED]);
+    loop {
+        let (read, again) = (fill(&old, &mut one)?, fill(&new, &mut other)?);
+        if one.get(..read) != other.get(..again) {
+            return Ok(true);
+        }
+        if read == 0 {
+            return Ok(false);
+        }
+    }
+}
+
+/// As many bytes as there are, up to the end of `buffer`.
+fn fill(file: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::read(file, rest) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(Errno::INTR) => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(filled)
 }
 
 /// docker's rule. Images keep whole seconds: a time without nanoseconds is compared as such.

@@ -21,7 +21,7 @@ pub use compare::{Change, ChangeKind, Compared, compare};
 pub(super) use compare::{is_opaque, is_whiteout};
 pub use data::exactly;
 pub use put::{Links, Owner, Put};
-pub use walk::{Start, walk};
+pub use walk::{Start, walk, walk_levels};
 
 use crate::Result;
 

@@ -28,7 +28,12 @@ pub struct Start {
 /// Hands everything from `place` (an `O_PATH` descriptor of a thing of any kind) to `sink`. Gives how many
 /// entries there were. Sockets are left out.
 pub fn walk(place: OwnedFd, start: &Start, sink: &mut dyn Sink) -> Result<u64> {
-    let mut walk = Walk { sink, links: HashMap::new(), entries: 0, shown: start.shown.clone() };
+    walk_levels(place, start, usize::MAX, sink)
+}
+
+/// The same, down to so many levels below the start: with 1, what lies in the directory itself.
+pub fn walk_levels(place: OwnedFd, start: &Start, levels: usize, sink: &mut dyn Sink) -> Result<u64> {
+    let mut walk = Walk { sink, links: HashMap::new(), entries: 0, shown: start.shown.clone(), levels };
     walk.thing(place, &start.name, (Path::new(""), 0))?;
     Ok(walk.entries)
 }
@@ -39,6 +44,7 @@ struct Walk<'a> {
     links: HashMap<(u64, u64), PathBuf>,
     entries: u64,
     shown: PathBuf,
+    levels: usize,
 }
 
 impl Walk<'_> {
@@ -64,6 +70,9 @@ impl Walk<'_> {
             Node::Directory => {
                 if !name.as_os_str().is_empty() {
                     self.sink.put(&entry, Body::None)?;
+                }
+                if depth >= self.levels {
+                    return Ok(());
                 }
                 self.directory(place, name, (below, depth))
             }

@@ -2,7 +2,12 @@
 
 mod archives;
 mod faulty;
+mod kubernetes;
+mod loading;
+mod look;
 mod names;
 mod prune;
 mod pull;
+mod rows;
 mod unpack;
+mod usage;
