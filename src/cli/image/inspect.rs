@@ -39,6 +39,11 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     // As with docker, the environment's platform does not count here.
     let platform = args.platform.as_deref().map(image::platform).transpose().map_err(told)?;
     let native = crate::cli::container::inspect::is_native(&args.mode)?;
+    if native && args.remote {
+        return Err(Error::usage(
+            "--mode native shows containerd's own record, and --remote asks no containerd",
+        ));
+    }
     let mut requests = args.registry.apply(cx);
     let engine = if args.remote { None } else { Some(cx.engine().await?) };
     let (mut found, mut failures) = (Vec::new(), Vec::new());

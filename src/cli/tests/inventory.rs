@@ -54,7 +54,7 @@ const VERBS: &[&str] = &[
 
 /// Verbs below `image` that this program has.
 const IMAGE_VERBS: &[&str] =
-    &["convert", "history", "inspect", "list", "ls", "prune", "push", "remove", "rm", "rmi", "tag"];
+    &["convert", "history", "inspect", "list", "ls", "prune", "pull", "push", "remove", "rm", "rmi", "tag"];
 
 /// What is not here, and why: a command, or a command and a flag.
 const REFUSED: &[(&str, &str)] = &[
@@ -170,7 +170,8 @@ fn missing(table: &str, program: &str, least_columns: usize) -> Vec<String> {
         let verb = words.join(" ");
         let named = format!("{verb} {flag}");
         let refused = |name: &str| {
-            let name = name.trim().trim_start_matches("container ");
+            let name = name.trim();
+            let name = name.strip_prefix("container ").or(name.strip_prefix("image ")).unwrap_or(name);
             REFUSED.iter().any(|(known, _)| *known == name)
         };
         if refused(&verb) || refused(&named) {

@@ -76,19 +76,19 @@ pub async fn inspect_remote(
         )));
     }
     let config_json: serde_json::Value = parse(&bytes, of_config.digest().as_ref())?;
-    let config = as_configuration(&config_json, &manifest)?;
-    check(&manifest, &config)?;
+    let configuration = as_configuration(&config_json, &manifest)?;
+    check(&manifest, &configuration)?;
     let name = reference.canonical();
     let image = ResolvedImage {
         name: name.clone(),
         target,
         manifest_descriptor,
         manifest,
-        config,
+        config: configuration,
         config_json,
         chain_id: String::new(),
     };
-    Ok(described(&image, &[name], String::new(), platform.is_some()))
+    Ok(described(&image, &[name], String::new(), platform.is_some(), &config.snapshotter))
 }
 
 /// A blob on its way from a registry. What it gives is verified at its end.
