@@ -57,7 +57,7 @@ fn inside(engine: &TestEngine, name: &str, script: &str) -> Output {
 
 /// A program of the machine's in a container's network.
 #[track_caller]
-fn beside<'a>(engine: &TestEngine, container: &str, program: &[&'a str]) -> crate::call::Call {
+fn beside(engine: &TestEngine, container: &str, program: &[&str]) -> crate::call::Call {
     let pid = engine.wharfie(["inspect", "-f", "{{.State.Pid}}", container]).ok().to_owned();
     let target = format!("--target={pid}");
     engine.program("nsenter", [&[target.as_str(), "--net", "--"][..], program].concat())
