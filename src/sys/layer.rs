@@ -16,7 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::layers::{self, Below};
+use super::layers;
 use super::tree::{Body, Entry, Node, Sink, below};
 use crate::{Error, Result};
 
@@ -381,15 +381,23 @@ pub fn adopt(upper: &Path, lower: &[PathBuf], implied: &[PathBuf]) -> Result<()>
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let failed = |path: &Path, cause: Errno| Error::io("set the attributes of", upper.join(path), cause);
     let root = rustix::fs::open(upper, flags, Mode::empty()).map_err(|cause| failed(Path::new(""), cause))?;
+    let mut own: HashSet<&Path> = HashSet::new();
     for path in implied {
-        let Some(Below::Directory(parts)) = layers::below(lower, path)? else { continue };
-        let Some(original) = parts.first() else { continue };
+        // One made anew has nothing below either.
+        if path.parent().is_some_and(|above| own.contains(above)) {
+            own.insert(path);
+            continue;
+        }
+        let Some(original) = layers::topmost(lower, path)? else {
+            own.insert(path);
+            continue;
+        };
         let strict = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         // Replaced by a later entry of its own layer.
-        let Ok(own) = resolve(&root, path, OFlags::RDONLY, strict) else { continue };
+        let Ok(copy) = resolve(&root, path, OFlags::RDONLY, strict) else { continue };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = rustix::fs::open(original, flags, Mode::empty()).map_err(|cause| failed(path, cause))?;
-        copy_attributes(&open, &own).map_err(|cause| failed(path, cause))?;
+        let open = rustix::fs::open(&original, flags, Mode::empty()).map_err(|cause| failed(path, cause))?;
+        copy_attributes(&open, &copy).map_err(|cause| failed(path, cause))?;
     }
     Ok(())
 }
@@ -408,7 +416,10 @@ pub fn settle(staged: &Path, upper: &Path) -> Result<()> {
 fn copy_attributes(from: &OwnedFd, to: &OwnedFd) -> rustix::io::Result<()> {
     let stat = rustix::fs::fstat(from)?;
     take_owner(&stat, to)?;
-    let mut names = vec![0; 64 << 10];
+    // Most have none.
+    let mut nothing: [u8; 0] = [];
+    let length = rustix::fs::flistxattr(from, &mut nothing).unwrap_or_default();
+    let mut names = vec![0; length];
     let length = rustix::fs::flistxattr(from, &mut names).unwrap_or_default();
     for name in names.get(..length).unwrap_or_default().split(|byte| *byte == 0) {
         let mut value = vec![0; 64 << 10];

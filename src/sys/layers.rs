@@ -23,6 +23,18 @@ pub enum Below {
 /// What the layers `lower`, the topmost first, have together at `path`, which has no symbolic links. None where
 /// there is nothing.
 pub fn below(lower: &[PathBuf], path: &Path) -> Result<Option<Below>> {
+    look_through(lower, path, usize::MAX)
+}
+
+/// The topmost directory that the layers `lower` have at `path`, as [`below`] finds it, without a look at those below it.
+pub fn topmost(lower: &[PathBuf], path: &Path) -> Result<Option<PathBuf>> {
+    Ok(match look_through(lower, path, 1)? {
+        Some(Below::Directory(parts)) => parts.into_iter().next(),
+        _ => None,
+    })
+}
+
+fn look_through(lower: &[PathBuf], path: &Path, most: usize) -> Result<Option<Below>> {
     let mut parts = Vec::new();
     for layer in lower {
         let found = look(layer, path).map_err(|cause| Error::io("look into layer", layer, cause))?;
@@ -32,7 +44,7 @@ pub fn below(lower: &[PathBuf], path: &Path) -> Result<Option<Below>> {
             Found::Nothing { covered: true } => break,
             Found::Directory { covered } => {
                 parts.push(place);
-                if covered {
+                if covered || parts.len() >= most {
                     break;
                 }
             }
@@ -110,6 +122,11 @@ mod tests {
             ("nope", None),
         ] {
             assert_eq!(below(&lower, Path::new(path)).unwrap(), expected, "{path}");
+            let first = match expected {
+                Some(Below::Directory(parts)) => parts.first().cloned(),
+                _ => None,
+            };
+            assert_eq!(topmost(&lower, Path::new(path)).unwrap(), first, "{path}");
         }
     }
 }

@@ -236,6 +236,7 @@ fn gzip(tar: &[u8]) -> Vec<u8> {
 fn compressed_layers_are_unpacked_as_containerd_does() {
     let engine = TestEngine::new();
     let layers = odd_layers(&engine);
+    engine.accept();
     let mut all = Vec::new();
     for packing in [("+zstd", zstd as fn(&[u8]) -> Vec<u8>), ("+gzip", gzip)] {
         let image = Image { packing: Some(packing), ..Image::new(layers.clone()) };
