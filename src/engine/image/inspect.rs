@@ -125,7 +125,6 @@ pub(super) fn described(
     names: &[String],
     last_tag_time: String,
     one_platform: bool,
-    snapshotter: &str,
 ) -> InspectedImage {
     let (repo_tags, repo_digests) = tags_and_digests(names, &image.target);
     let layers: u64 = image.manifest.layers().iter().map(Descriptor::size).sum();

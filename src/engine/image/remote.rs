@@ -88,7 +88,7 @@ pub async fn inspect_remote(
         config_json,
         chain_id: String::new(),
     };
-    Ok(described(&image, &[name], String::new(), platform.is_some(), &config.snapshotter))
+    Ok(described(&image, &[name], String::new(), platform.is_some()))
 }
 
 /// A blob on its way from a registry. What it gives is verified at its end.
