@@ -184,7 +184,8 @@ mod tests {
         assert_eq!(conflict(&from, &to).unwrap().as_deref(), Some(Path::new("new")));
         assert!(merge(&from, &to, Present::Replaced).is_err());
         assert_eq!(fs::read_dir(outer.path().join("outside")).unwrap().count(), 0);
-        fs::remove_file(to.join("new")).unwrap();
+        // Deeper, in trees that nothing was moved between.
+        let (_outer, from, to) = trees();
         fs::create_dir(to.join("both/deep")).unwrap();
         fs::create_dir(to.join("both/deep/f")).unwrap();
         assert_eq!(conflict(&from, &to).unwrap().as_deref(), Some(Path::new("both/deep/f")));
