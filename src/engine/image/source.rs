@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_likest_repository_is_mounted_from() {
-        let reference = Reference::parse("host/team/app").unwrap();
+        let reference = Reference::parse("host:5000/team/app").unwrap();
         for (known, expected) in [
             ("", None),
             ("team/app", None),

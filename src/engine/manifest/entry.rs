@@ -235,7 +235,9 @@ mod tests {
         let older = file.replace(&format!(",\"Raw\":\"{raw}\""), "");
         let read = Entry::parse(older.as_bytes(), "file").unwrap();
         assert!(read.raw.is_empty() && read.parts().unwrap().len() == 1);
-        for damaged in ["", "{}", "[]", &file.replace("sha256:", "md:"), &older.replace("OCIManifest", "x")] {
+        for damaged in
+            ["", "{}", "[]", &file.replace("sha256:", "sha256"), &older.replace("OCIManifest", "x")]
+        {
             assert!(Entry::parse(damaged.as_bytes(), "file").is_err(), "{damaged}");
         }
     }
