@@ -239,7 +239,7 @@ fn hostile_files_are_refused_by_name_and_leave_nothing() {
         ("is not what it says", layout(&[], Some(entry(blobs[0].bytes.len() + 1)))),
         ("larger than", layout(&[], Some(entry(9 << 20)))),
         ("lists more than 10000 images", layout(&[], Some(many))),
-        ("indexes inside of indexes", index_archive("x:1", &[image.clone()], 7)),
+        ("indexes inside of indexes", index_archive("x:1", std::slice::from_ref(&image), 7)),
         ("links to", link("../../../outside")),
         ("links to", link("/etc/passwd")),
         ("is not what it says", link("../../data")),
