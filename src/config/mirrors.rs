@@ -254,7 +254,7 @@ mod tests {
             assert_eq!(second.credentials, password("u", "p"));
             assert_eq!((hosts.server.address.as_str(), &hosts.server.credentials), ("", &password("a", "b")));
             assert!(first.origin.as_ref().unwrap().to_string().ends_with("config.toml:2"));
-            assert!(hosts.server.origin.as_ref().unwrap().to_string().ends_with("config.toml:11"));
+            assert!(hosts.server.origin.as_ref().unwrap().to_string().ends_with("config.toml:12"));
             assert_eq!(found.find("quay.io"), None);
         }
     }
