@@ -47,7 +47,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         return data if self.command == 'GET' else b''
     def do_GET(self):
-        words = self.path.split('/')
+        words = self.path.partition('?')[0].split('/')
         if len(words) < 6: return self.answer(200, b'')
         fault = '' if os.path.exists('healed') else words[2] if len(sys.argv) < 4 else sys.argv[3]
         if words[4] == 'manifests':

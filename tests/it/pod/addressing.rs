@@ -35,7 +35,7 @@ fn every_verb_takes_a_pods_name() {
         ("k8s://shop/web", "shop/web/app, shop/web/side"),
         ("shop/web/none", "it has shop/web/app, shop/web/side"),
         ("single/none", "it has shop/single/main"),
-        ("none", "no such object: none"),
+        ("nobody", "no such object: nobody"),
         ("shop/none", "shop/none"),
     ] {
         let refused = engine.wharfie(["inspect", reference]);
