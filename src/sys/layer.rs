@@ -16,7 +16,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::layers;
+use super::layers::Topmost;
 use super::tree::{Body, Entry, Node, Sink, below};
 use crate::{Error, Result};
 
@@ -185,19 +185,28 @@ impl LayerTree {
 
     fn put_directory(&mut self, entry: &Entry, path: &Path, name: &OsStr) -> Result<()> {
         let parent = self.parent(path)?;
-        match rustix::fs::mkdirat(&*parent, name, Mode::RWXU) {
-            Ok(()) => {}
-            Err(Errno::EXIST) if self.is_directory(&parent, name) => {}
+        let mode = Mode::from_raw_mode(entry.mode & 0o777);
+        let is_new = match rustix::fs::mkdirat(&*parent, name, mode) {
+            Ok(()) => true,
+            Err(Errno::EXIST) if self.is_directory(&parent, name) => false,
             Err(Errno::EXIST) => {
-                self.make(&parent, path, name, |parent, name| rustix::fs::mkdirat(parent, name, Mode::RWXU))?;
+                self.make(&parent, path, name, |parent, name| rustix::fs::mkdirat(parent, name, mode))?;
+                true
             }
             Err(cause) => return Err(self.failed("create directory", path, cause)),
-        }
+        };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let open = rustix::fs::openat(&*parent, name, flags, Mode::empty())
             .map_err(|cause| self.failed("open", path, cause))?;
-        let set = owner(&open, entry)
-            .and_then(|()| rustix::fs::fchmod(&open, Mode::from_raw_mode(entry.mode)).map_err(Into::into))
+        let owned = match is_new && self.is_owned_already(entry) {
+            true => Ok(()),
+            false => owner(&open, entry),
+        };
+        let set = owned
+            .and_then(|()| match entry.mode & (self.umask | 0o7000) {
+                0 if is_new && !self.group_is_inherited => Ok(()),
+                _ => rustix::fs::fchmod(&open, Mode::from_raw_mode(entry.mode)).map_err(Into::into),
+            })
             .and_then(|()| attributes(&open, entry));
         set.map_err(|cause| self.failed("create directory", path, cause))?;
         if self.hidden.contains(path) {
@@ -382,22 +391,21 @@ pub fn adopt(upper: &Path, lower: &[PathBuf], implied: &[PathBuf]) -> Result<()>
     let failed = |path: &Path, cause: Errno| Error::io("set the attributes of", upper.join(path), cause);
     let root = rustix::fs::open(upper, flags, Mode::empty()).map_err(|cause| failed(Path::new(""), cause))?;
     let mut own: HashSet<&Path> = HashSet::new();
+    let mut topmost = Topmost::new(lower);
     for path in implied {
         // One made anew has nothing below either.
         if path.parent().is_some_and(|above| own.contains(above)) {
             own.insert(path);
             continue;
         }
-        let Some(original) = layers::topmost(lower, path)? else {
+        let Some(original) = topmost.find(path)? else {
             own.insert(path);
             continue;
         };
         let strict = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         // Replaced by a later entry of its own layer.
         let Ok(copy) = resolve(&root, path, OFlags::RDONLY, strict) else { continue };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = rustix::fs::open(&original, flags, Mode::empty()).map_err(|cause| failed(path, cause))?;
-        copy_attributes(&open, &copy).map_err(|cause| failed(path, cause))?;
+        copy_attributes(&original, &copy).map_err(|cause| failed(path, cause))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! One directory of an overlay's merged view, as the directories of its layers: to be mounted by itself.
 
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -10,6 +11,9 @@ use rustix::io::Errno;
 
 use super::tree::{is_opaque, is_whiteout};
 use crate::{Error, Result};
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// What is at a path of an overlay.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,28 +27,15 @@ pub enum Below {
 /// What the layers `lower`, the topmost first, have together at `path`, which has no symbolic links. None where
 /// there is nothing.
 pub fn below(lower: &[PathBuf], path: &Path) -> Result<Option<Below>> {
-    look_through(lower, path, usize::MAX)
-}
-
-/// The topmost directory that the layers `lower` have at `path`, as [`below`] finds it, without a look at those below it.
-pub fn topmost(lower: &[PathBuf], path: &Path) -> Result<Option<PathBuf>> {
-    Ok(match look_through(lower, path, 1)? {
-        Some(Below::Directory(parts)) => parts.into_iter().next(),
-        _ => None,
-    })
-}
-
-fn look_through(lower: &[PathBuf], path: &Path, most: usize) -> Result<Option<Below>> {
     let mut parts = Vec::new();
     for layer in lower {
-        let found = look(layer, path).map_err(|cause| Error::io("look into layer", layer, cause))?;
         let place = layer.join(path);
-        match found {
+        match look(layer, path).map_err(|cause| failed(layer, cause))? {
             Found::Nothing { covered: false } => {}
             Found::Nothing { covered: true } => break,
-            Found::Directory { covered } => {
+            Found::Directory { covered, .. } => {
                 parts.push(place);
-                if covered || parts.len() >= most {
+                if covered {
                     break;
                 }
             }
@@ -55,16 +46,86 @@ fn look_through(lower: &[PathBuf], path: &Path, most: usize) -> Result<Option<Be
     Ok((!parts.is_empty()).then_some(Below::Directory(parts)))
 }
 
+fn failed(layer: &Path, cause: Errno) -> Error {
+    Error::io("look into layer", layer, cause)
+}
+
+/// Finds the topmost directory that layers have at each of many paths. Where one was found says where to begin with those
+/// in it: an image of many layers would take a look into each of them for each path else.
+#[derive(Debug)]
+pub struct Topmost<'a> {
+    lower: &'a [PathBuf],
+    /// The layer, and whether those below it are hidden there.
+    known: HashMap<PathBuf, Option<(usize, bool)>>,
+}
+
+impl<'a> Topmost<'a> {
+    /// In the layers `lower`, the topmost first.
+    pub fn new(lower: &'a [PathBuf]) -> Self {
+        Self { lower, known: HashMap::new() }
+    }
+
+    /// The directory at `path`, which has no symbolic links. None where there is nothing, or something else on top.
+    ///
+    /// # Errors
+    /// A layer cannot be read.
+    pub fn find(&mut self, path: &Path) -> Result<Option<OwnedFd>> {
+        let found = match path.parent().and_then(|above| self.known.get(above)) {
+            Some(None) => None,
+            Some(&Some((first, covered))) => match self.child(first, path)? {
+                Child::Directory(open) => {
+                    let covered = covered || is_opaque(&open);
+                    Some((open, first, covered))
+                }
+                Child::Other => None,
+                Child::Nothing if covered => None,
+                Child::Nothing => self.search(first + 1, path)?,
+            },
+            None => self.search(0, path)?,
+        };
+        let known = found.as_ref().map(|(_, layer, covered)| (*layer, *covered));
+        self.known.insert(path.to_path_buf(), known);
+        Ok(found.map(|(open, ..)| open))
+    }
+
+    /// At a path whose directory is known to be in a layer.
+    fn child(&self, layer: usize, path: &Path) -> Result<Child> {
+        let Some(layer) = self.lower.get(layer) else { return Ok(Child::Nothing) };
+        match rustix::fs::open(layer.join(path), DIRECTORY, Mode::empty()) {
+            Ok(open) => Ok(Child::Directory(open)),
+            Err(Errno::NOENT) => Ok(Child::Nothing),
+            Err(Errno::NOTDIR | Errno::LOOP) => Ok(Child::Other),
+            Err(cause) => Err(failed(layer, cause)),
+        }
+    }
+
+    fn search(&self, first: usize, path: &Path) -> Result<Option<(OwnedFd, usize, bool)>> {
+        for (at, layer) in self.lower.iter().enumerate().skip(first) {
+            match look(layer, path).map_err(|cause| failed(layer, cause))? {
+                Found::Nothing { covered: false } => {}
+                Found::Nothing { covered: true } | Found::Other => break,
+                Found::Directory { open, covered } => return Ok(Some((open, at, covered))),
+            }
+        }
+        Ok(None)
+    }
+}
+
+enum Child {
+    Nothing,
+    Directory(OwnedFd),
+    Other,
+}
+
 /// What one layer has. `covered` means that the layers below are hidden there.
 enum Found {
     Nothing { covered: bool },
-    Directory { covered: bool },
+    Directory { open: OwnedFd, covered: bool },
     Other,
 }
 
 fn look(layer: &Path, path: &Path) -> rustix::io::Result<Found> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut directory: OwnedFd = rustix::fs::open(layer, flags, Mode::empty())?;
+    let mut directory: OwnedFd = rustix::fs::open(layer, DIRECTORY, Mode::empty())?;
     let mut covered = false;
     let names: Vec<_> = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
     for (at, name) in names.iter().enumerate() {
@@ -82,10 +143,10 @@ fn look(layer: &Path, path: &Path) -> rustix::io::Result<Found> {
                 Found::Nothing { covered: true }
             });
         }
-        directory = rustix::fs::openat(&directory, &name, flags, Mode::empty())?;
+        directory = rustix::fs::openat(&directory, &name, DIRECTORY, Mode::empty())?;
         covered |= is_opaque(&directory);
     }
-    Ok(Found::Directory { covered })
+    Ok(Found::Directory { open: directory, covered })
 }
 
 #[cfg(test)]
@@ -110,6 +171,10 @@ mod tests {
         let directory = |places: &[(usize, &str)]| {
             Some(Below::Directory(places.iter().map(|(at, path)| lower[*at].join(path)).collect()))
         };
+        let mut topmost = Topmost::new(&lower);
+        let inode = |open: &OwnedFd| rustix::fs::fstat(open).unwrap().st_ino;
+        let place = |path: &PathBuf| rustix::fs::stat(path).unwrap().st_ino;
+        // The second time by what is known of the directories above.
         for (path, expected) in [
             ("a", directory(&[(0, "a"), (1, "a"), (2, "a")])),
             ("a/d", directory(&[(1, "a/d"), (2, "a/d")])),
@@ -126,7 +191,8 @@ mod tests {
                 Some(Below::Directory(parts)) => parts.first().cloned(),
                 _ => None,
             };
-            assert_eq!(topmost(&lower, Path::new(path)).unwrap(), first, "{path}");
+            let found = topmost.find(Path::new(path)).unwrap();
+            assert_eq!(found.as_ref().map(inode), first.as_ref().map(place), "{path}");
         }
     }
 }

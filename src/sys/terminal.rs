@@ -17,12 +17,22 @@ impl RawMode {
         let stdin = std::io::stdin();
         let before =
             tcgetattr(&stdin).map_err(|cause| Error::failed(format!("read the terminal's mode: {cause}")))?;
+        restore_at_panic(&before);
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(&stdin, OptionalActions::Now, &raw)
             .map_err(|cause| Error::failed(format!("set the terminal's mode: {cause}")))?;
         Ok(Self { before })
     }
+}
+
+/// A released binary ends at a panic without dropping anything.
+fn restore_at_panic(before: &Termios) {
+    let (before, told) = (before.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |panic| {
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
+        told(panic);
+    }));
 }
 
 impl Drop for RawMode {
@@ -37,6 +47,7 @@ pub fn read_secret() -> Result<String> {
     let stdin = std::io::stdin();
     let before = tcgetattr(&stdin).ok();
     if let Some(before) = &before {
+        restore_at_panic(before);
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
         tcsetattr(&stdin, OptionalActions::Now, &silent)
