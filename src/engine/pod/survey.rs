@@ -46,25 +46,25 @@ async fn from_cri(engine: &Engine) -> Option<Vec<Pod>> {
         cri.list_containers(api::ListContainersRequest::default())
     );
     let (sandboxes, containers) = (sandboxes.ok()?.items, containers.ok()?.containers);
-    let silent = silent(engine, stalled.await.ok()?).await;
-    let members = containers.into_iter().map(|one| {
-        let is_silent = silent.contains(&one.pod_sandbox_id);
-        member(&cri, one, is_silent)
-    });
-    let (members, pods) = tokio::join!(
-        join_all(members),
-        join_all(sandboxes.into_iter().map(|one| {
-            let is_silent = silent.contains(&one.id);
-            pod(&cri, one, is_silent)
-        }))
+    let (members, pods, silent) = tokio::join!(
+        join_all(containers.into_iter().map(|one| member(&cri, one))),
+        join_all(sandboxes.into_iter().map(|one| pod(&cri, one))),
+        async { Some(silent(engine, stalled.await.ok()?).await) }
     );
+    let silent = silent?;
     let mut of: HashMap<String, Vec<Member>> = HashMap::new();
     for member in members {
-        let (sandbox, member) = member?;
+        let (sandbox, mut member) = member?;
+        if silent.contains(&sandbox) {
+            member.container.status = Status::Unknown;
+        }
         of.entry(sandbox).or_default().push(member);
     }
-    let pods: Option<Vec<Pod>> = pods.into_iter().collect();
-    Some(with_members(pods?, of))
+    let mut pods = pods.into_iter().collect::<Option<Vec<Pod>>>()?;
+    for pod in pods.iter_mut().filter(|pod| silent.contains(&pod.id)) {
+        (pod.status, pod.sandbox.status) = (Status::Unknown, Status::Unknown);
+    }
+    Some(with_members(pods, of))
 }
 
 /// Of the pods whose shim was seen not to run those whose shim does not answer either.
@@ -81,7 +81,7 @@ async fn silent(engine: &Engine, stalled: Vec<String>) -> HashSet<String> {
 }
 
 /// A pod without its containers. None where CRI is late.
-async fn pod(cri: &Client, sandbox: api::PodSandbox, is_silent: bool) -> Option<Pod> {
+async fn pod(cri: &Client, sandbox: api::PodSandbox) -> Option<Pod> {
     let is_ready = sandbox.state() == api::PodSandboxState::SandboxReady;
     let request = api::PodSandboxStatusRequest { pod_sandbox_id: sandbox.id.clone(), verbose: false };
     let told = if is_ready { cri.pod_sandbox_status(request).await } else { Ok(Default::default()) };
@@ -91,11 +91,7 @@ async fn pod(cri: &Client, sandbox: api::PodSandbox, is_silent: bool) -> Option<
         Err(error) if error.code == containerd::Code::NotFound => Vec::new(),
         Err(_) => return None,
     };
-    let status = match is_ready {
-        _ if is_silent => Status::Unknown,
-        true => Status::Running,
-        false => Status::Exited,
-    };
+    let status = if is_ready { Status::Running } else { Status::Exited };
     let metadata = sandbox.metadata.unwrap_or_default();
     let created_at = time(sandbox.created_at);
     Some(Pod {
@@ -120,9 +116,8 @@ async fn pod(cri: &Client, sandbox: api::PodSandbox, is_silent: bool) -> Option<
 }
 
 /// A container with the id of its sandbox. None where CRI is late.
-async fn member(cri: &Client, found: api::Container, is_silent: bool) -> Option<(String, Member)> {
+async fn member(cri: &Client, found: api::Container) -> Option<(String, Member)> {
     let status = match found.state() {
-        _ if is_silent => Status::Unknown,
         api::ContainerState::ContainerCreated => Status::Created,
         api::ContainerState::ContainerRunning => Status::Running,
         api::ContainerState::ContainerExited => Status::Exited,
