@@ -69,7 +69,7 @@ impl Failure {
     /// The request to `url` got no (whole) answer.
     pub(super) fn transport(act: &str, url: &Url, error: &reqwest::Error) -> Self {
         let mut innermost: &dyn std::error::Error = error;
-        let mut unresolved = false;
+        let (mut unresolved, mut is_plain) = (false, false);
         while let Some(source) = innermost.source() {
             innermost = source;
             // What was to be sent could not be read: asking again changes nothing.
@@ -79,9 +79,15 @@ impl Failure {
             }
             // The connector's error for names has no public type.
             unresolved |= source.to_string() == "dns error";
+            is_plain |= matches!(
+                source.downcast_ref(),
+                Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType))
+            );
         }
         let why = if unresolved {
             format!("lookup {}: no such host", url.host_str().unwrap_or_default())
+        } else if is_plain {
+            "http: server gave HTTP response to HTTPS client".to_owned()
         } else if error.is_timeout() {
             "timed out".to_owned()
         } else {
@@ -94,6 +100,10 @@ impl Failure {
         let mut described = Error::new(kind, format!("{act} \"{}\": {why}", shown(url)));
         if unresolved {
             described = described.hint("check the name, /etc/resolv.conf and the network");
+        }
+        if is_plain {
+            described = described
+                .hint("allow it: --insecure-registry, or `server = \"http://HOST\"` in its hosts.toml");
         }
         let cause = match () {
             () if error.is_builder() || error.is_redirect() => Cause::Other,

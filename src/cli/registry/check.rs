@@ -42,6 +42,7 @@ struct Row {
     candidate: Candidate,
     used_by_cri: bool,
     whole: bool,
+    is_in_table: bool,
 }
 
 const LISTING: Listing<Row> = Listing {
@@ -78,10 +79,16 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let used = serving.clone().filter_map(|one| one.cri).min();
     let served = serving.filter(|one| one.is_ours).count() > 0;
     // JSON is for programs: whole.
-    let whole = args.no_trunc || !format.is_table();
+    let is_in_table = format.is_table();
+    let whole = args.no_trunc || !is_in_table;
     let rows: Vec<Row> = found
         .into_iter()
-        .map(|candidate| Row { used_by_cri: used.is_some() && candidate.cri == used, candidate, whole })
+        .map(|candidate| Row {
+            used_by_cri: used.is_some() && candidate.cri == used,
+            candidate,
+            whole,
+            is_in_table,
+        })
         .collect();
     format.write(cx.ui, &rows)?;
     if served {
@@ -96,8 +103,9 @@ fn manifest(row: &Row) -> String {
     match &row.candidate.manifest {
         Ok(digest) if row.whole => digest.to_string(),
         Ok(digest) => digest.to_string().chars().take("sha256:".len() + DIGITS).collect(),
-        Err(_) if row.whole => String::new(),
-        Err(why) => why.clone(),
+        // Elsewhere it has a field of its own.
+        Err(why) if row.is_in_table => why.clone(),
+        Err(_) => String::new(),
     }
 }
 

@@ -186,6 +186,8 @@ fn every_host_is_checked() {
         (&false.into(), &"401 Unauthorized: no credentials".into()),
         "{last}"
     );
+    let plain = engine.wharfie(["registry", "check", "--no-trunc", &format!("{}/app:1", with.host)]);
+    assert!(plain.ok().contains("http: server gave HTTP response to HTTPS client"), "{plain:?}");
     // containerd is told nothing, so CRI asks the registry itself.
     assert_eq!(
         engine
