@@ -12,6 +12,7 @@ pub mod login;
 pub mod mirrors;
 pub mod node;
 pub mod paths;
+pub mod tls;
 pub mod trace;
 
 use std::net::IpAddr;
