@@ -156,7 +156,9 @@ impl Failure {
                 "pull access denied for {familiar_name}, repository does not exist or may require 'docker login': {}",
                 detail("denied: requested access to the resource is denied")
             ),
-            Cause::Connect | Cause::Transient(_) | Cause::Silent | Cause::Range | Cause::Other => return self,
+            Cause::Connect | Cause::Transient(_) | Cause::Silent | Cause::Range | Cause::Other => {
+                return self;
+            }
         };
         self.error.message = message;
         let hint = match self.cause {

@@ -48,7 +48,8 @@ pub(super) fn settings(transport: &Transport) -> Result<ClientConfig> {
 fn trusted(transport: &Transport) -> Result<RootCertStore> {
     let mut store = RootCertStore::empty();
     for path in &transport.ca {
-        let failed = |cause: &dyn std::fmt::Display| Error::failed(format!("read {}: {cause}", path.display()));
+        let failed =
+            |cause: &dyn std::fmt::Display| Error::failed(format!("read {}: {cause}", path.display()));
         let pem = read_bounded(path, LARGEST_PEM)?;
         let found = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>();
         let found = found.map_err(|cause| failed(&cause))?;
@@ -79,7 +80,8 @@ fn identity(certificate: &Path, key: &Path, provider: &CryptoProvider) -> Result
     if chain.is_empty() {
         return Err(failed(&"there is no certificate in it"));
     }
-    let key = PrivateKeyDer::from_pem_slice(&read_bounded(key, LARGEST_PEM)?).map_err(|cause| failed(&cause))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(&read_bounded(key, LARGEST_PEM)?).map_err(|cause| failed(&cause))?;
     let made = CertifiedKey::from_der(chain, key, provider).map_err(|cause| failed(&cause))?;
     Ok(Arc::new(made))
 }

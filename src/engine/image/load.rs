@@ -14,7 +14,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::image::archive::{
-    Blob, CONTAINERD_NAME, Compression, Contents, DockerImage, Layout, NamedTarget, Sink, index_images, interpret, read_images,
+    Blob, CONTAINERD_NAME, Compression, Contents, DockerImage, Layout, NamedTarget, Sink, index_images,
+    interpret, read_images,
 };
 use crate::image::media;
 use crate::image::platform::Platform;
@@ -80,7 +81,8 @@ pub async fn load(
         progress,
     };
     let result = load.run(archive).await;
-    lease.end(result.is_err()).await;
+    // Layers that nobody keeps go at once.
+    lease.end(result.is_err() || request.discard_layers).await;
     for image in result.iter().flatten() {
         let name = image.name.as_deref().unwrap_or(&image.id);
         engine.note(&[event::of_image("load", &image.id, name)]);
@@ -133,7 +135,9 @@ impl Load<'_> {
             self.bring(&parts, tree).await?;
         }
         let index = match &self.request.index_name {
-            Some(name) => Some((name.canonical(), self.index(&targets, contents.index_json.as_deref()).await?)),
+            Some(name) => {
+                Some((name.canonical(), self.index(&targets, contents.index_json.as_deref()).await?))
+            }
             None => None,
         };
         let mut loaded = self.name(targets).await?;
@@ -196,7 +200,9 @@ impl Load<'_> {
         for (descriptor, bytes, labels) in &tree.manifests {
             let mut labels = labels.clone();
             let is_unpacked = |(manifest, _): &(ImageManifest, ImageConfiguration)| {
-                labels.get(media::CONFIG_LABEL).is_some_and(|config| config == manifest.config().digest().as_ref())
+                labels
+                    .get(media::CONFIG_LABEL)
+                    .is_some_and(|config| config == manifest.config().digest().as_ref())
             };
             if self.request.discard_layers && tree.chosen.iter().any(is_unpacked) {
                 labels.retain(|label, _| label == media::CONFIG_LABEL);

@@ -311,7 +311,8 @@ fn the_next_mirror_goes_on_where_one_has_fallen_silent() {
     hosts(&engine, &[5901, 5900]);
     engine.wharfie(["pull", "far.example/some/image:1"]).ok();
     let asked = ranges(&engine);
-    let on = |port: &str| asked.lines().filter(|line| line.contains("bytes=") && line.ends_with(port)).count();
+    let on =
+        |port: &str| asked.lines().filter(|line| line.contains("bytes=") && line.ends_with(port)).count();
     assert_eq!((on("5900"), on("5901")), (2, 0), "{asked}");
     is_whole(&engine, "far.example/some/image:1");
     // One that never says a word costs its time once, not for each layer.

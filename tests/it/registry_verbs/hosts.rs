@@ -306,7 +306,8 @@ fn certificates_are_shown_and_demanded() {
     let checked = engine.wharfie(["registry", "check", "--format", "{{.TLS}}", name]);
     assert_eq!(checked.stdout.lines().next(), Some("invalid"), "{checked:?}");
     // A mistake is named with its file.
-    for (client, file) in [("[[\"right.cert\", \"gone.key\"]]", "gone.key"), ("\"right.cert\"", "right.cert")] {
+    for (client, file) in [("[[\"right.cert\", \"gone.key\"]]", "gone.key"), ("\"right.cert\"", "right.cert")]
+    {
         let mistaken = pull(&format!("ca = \"right.crt\"\nclient = {client}"));
         assert!(mistaken.fails(1).contains(&format!("{place}/{file}")), "{mistaken:?}");
     }
