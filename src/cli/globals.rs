@@ -179,6 +179,7 @@ impl Globals {
                 None => variable("NERDCTL_HOST_GATEWAY_IP").and_then(|address| address.parse().ok()),
             },
             debug: self.debug || self.log_level.as_deref() == Some("debug") || file.debug.unwrap_or(false),
+            registry_timeout: file.registry_timeout.as_deref().map(registry_timeout).transpose()?,
             insecure_registry: self.insecure_registry || file.insecure_registry.unwrap_or(false),
             runtime: file.runtime.unwrap_or_else(|| "io.containerd.runc.v2".into()),
             data_root,
@@ -273,6 +274,14 @@ impl Globals {
         };
         Ok((name, address))
     }
+}
+
+/// What the file says of it.
+fn registry_timeout(text: &str) -> Result<Duration> {
+    duration(text).map_err(|why| {
+        Error::usage(format!("registry_timeout {text:?}: {why}"))
+            .hint("write it as 90s or 2m in wharfie's toml file, or leave it out")
+    })
 }
 
 /// A duration as docker writes them; more than nothing.

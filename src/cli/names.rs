@@ -12,7 +12,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathComplete
 use super::context::pod_engine;
 use crate::config::Config;
 use crate::engine::container::{Container, Origin};
-use crate::engine::{Engine, container, image, pod};
+use crate::engine::{Engine, container, image, manifest, pod};
 use crate::error::Result;
 
 /// How long a user waits for candidates.
@@ -65,6 +65,15 @@ pub(super) fn stopped_containers() -> ArgValueCompleter {
 /// Images by name.
 pub(super) fn images() -> ArgValueCompleter {
     ArgValueCompleter::new(|word: &OsStr| ask(word, of_images))
+}
+
+/// Manifest lists in the making.
+pub(super) fn manifest_lists() -> ArgValueCompleter {
+    ArgValueCompleter::new(|word: &OsStr| {
+        let (Some(config), Some(word)) = (CONFIG.get(), word.to_str()) else { return Vec::new() };
+        let found = manifest::names(config).into_iter().filter(|name| name.starts_with(word));
+        found.map(CompletionCandidate::new).collect()
+    })
 }
 
 /// Networks by name.

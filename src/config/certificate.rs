@@ -1,4 +1,4 @@
-//! When a certificate ends: the one thing that is asked of a PEM file beside handing it to TLS.
+//! What is asked of a certificate beside handing it to TLS: when it ends, and who has made it.
 
 use base64::Engine as _;
 
@@ -15,18 +15,30 @@ pub fn ends(pem: &str) -> Option<i64> {
     let (body, _) = rest.split_once(END)?;
     let body: String = body.split_whitespace().collect();
     let der = base64::engine::general_purpose::STANDARD.decode(body).ok()?;
+    let (_, validity) = issuer_and_rest(&der)?;
+    let (SEQUENCE, validity, _) = element(validity)? else { return None };
+    let (kind, text, _) = element(element(validity)?.2)?;
+    time(kind, std::str::from_utf8(text).ok()?)
+}
+
+/// Who has made a certificate (DER): the name as it is written there, DER too. None where there is none that can be read.
+pub fn issuer(der: &[u8]) -> Option<&[u8]> {
+    Some(issuer_and_rest(der)?.0)
+}
+
+/// The issuer's name, and what follows it: validity, …
+fn issuer_and_rest(der: &[u8]) -> Option<(&[u8], &[u8])> {
     // Certificate, and in it what is signed: version, serial number, algorithm, issuer, validity, …
-    let (_, certificate, _) = element(&der)?;
+    let (_, certificate, _) = element(der)?;
     let (_, mut signed, _) = element(certificate)?;
     if signed.first() == Some(&VERSION) {
         signed = element(signed)?.2;
     }
-    for _ in 0..3 {
+    for _ in 0..2 {
         signed = element(signed)?.2;
     }
-    let (SEQUENCE, validity, _) = element(signed)? else { return None };
-    let (kind, text, _) = element(element(validity)?.2)?;
-    time(kind, std::str::from_utf8(text).ok()?)
+    let rest = element(signed)?.2;
+    Some((signed.get(..signed.len() - rest.len())?, rest))
 }
 
 /// The first element of some DER: its tag, its content, what follows.

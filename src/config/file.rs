@@ -31,6 +31,8 @@ pub struct File {
     pub data_root: Option<PathBuf>,
     /// `--insecure-registry`.
     pub insecure_registry: Option<bool>,
+    /// How long a registry may be silent, as docker writes durations.
+    pub registry_timeout: Option<String>,
     /// `--hosts-dir`.
     pub hosts_dir: Option<Vec<PathBuf>>,
     /// `--cdi-spec-dirs`.
@@ -81,7 +83,7 @@ fn parse(path: &Path, content: &str, strict: bool) -> Result<File> {
     table.try_into().map_err(wrong)
 }
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "debug",
     "address",
     "namespace",
@@ -90,6 +92,7 @@ const KEYS: [&str; 11] = [
     "cni_netconfpath",
     "data_root",
     "insecure_registry",
+    "registry_timeout",
     "hosts_dir",
     "cdi_spec_dirs",
     "runtime",

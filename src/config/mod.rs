@@ -12,10 +12,12 @@ pub mod login;
 pub mod mirrors;
 pub mod node;
 pub mod paths;
+pub mod tls;
 pub mod trace;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What one command says about its registry, over what files say.
 #[derive(Debug, Clone, Default)]
@@ -79,6 +81,8 @@ pub struct Config {
     pub debug: bool,
     /// Registries over plain HTTP or with an unverified certificate are allowed.
     pub insecure_registry: bool,
+    /// How long a registry may be silent before its connection counts as broken; None is this program's own measure.
+    pub registry_timeout: Option<Duration>,
     /// The default OCI runtime as a containerd runtime name.
     pub runtime: String,
     /// What flags of one verb say about the registry.

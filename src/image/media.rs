@@ -30,8 +30,12 @@ pub const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub const OCI_LAYER_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// OCI's layer, compressed with zstd.
 pub const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
+/// containerd's label that keeps an image's configuration.
+pub const CONFIG_LABEL: &str = "containerd.io/gc.ref.content.config";
 /// Marks a manifest in an index as what a builder attests, not an image.
 const ATTESTATION: &str = "vnd.docker.reference.type";
+/// The annotation of an attestation that names the digest of its image.
+pub const ATTESTED: &str = "vnd.docker.reference.digest";
 
 /// What a registry is asked for.
 pub const MANIFESTS: [&str; 4] = [DOCKER_MANIFEST, DOCKER_INDEX, OCI_MANIFEST, OCI_INDEX];
@@ -59,6 +63,12 @@ pub fn is_sha256(digest: &Digest) -> bool {
 /// Whether an index's entry is an attestation.
 pub fn is_attestation(descriptor: &Descriptor) -> bool {
     descriptor.annotations().as_ref().is_some_and(|annotations| annotations.contains_key(ATTESTATION))
+}
+
+/// The digest of the image that an attestation is about; None for what is none.
+pub fn attested(descriptor: &Descriptor) -> Option<&str> {
+    let annotations = descriptor.annotations().as_ref().filter(|_| is_attestation(descriptor))?;
+    annotations.get(ATTESTED).map(String::as_str)
 }
 
 /// The media type that a manifest's own content shows.
@@ -95,7 +105,7 @@ pub fn index_labels(index: &ImageIndex) -> HashMap<String, String> {
 
 /// containerd's labels that keep an image's configuration and layers.
 pub fn manifest_labels(manifest: &ImageManifest) -> HashMap<String, String> {
-    let config = ("containerd.io/gc.ref.content.config".to_owned(), manifest.config().digest().to_string());
+    let config = (CONFIG_LABEL.to_owned(), manifest.config().digest().to_string());
     let layers = manifest
         .layers()
         .iter()

@@ -74,6 +74,8 @@ pub(super) struct Transport {
     pub(super) skip_verify: bool,
     /// How long a connection may take to come about.
     pub(super) dial_timeout: Option<Duration>,
+    /// How long it may be silent.
+    pub(super) silence: Option<Duration>,
     /// On this machine: no proxy leads there.
     pub(super) local: bool,
 }
@@ -90,6 +92,7 @@ pub(super) fn endpoints(config: &Config, registry: &str) -> Result<Vec<Endpoint>
     }
     for endpoint in &mut endpoints {
         endpoint.transport.skip_verify |= flags.skip_verify;
+        endpoint.transport.silence = config.registry_timeout;
         endpoint.transport.ca.extend(flags.ca.clone());
         if let Some(client) = &flags.client {
             endpoint.transport.client = vec![client.clone()];
@@ -213,6 +216,7 @@ fn endpoint(host: &Host, registry: &str, insecure: bool) -> Result<Endpoint> {
             client: host.client.clone(),
             skip_verify: host.skip_verify || insecure,
             dial_timeout: host.dial_timeout.filter(|limit| !limit.is_zero()),
+            silence: None,
             local: is_local(authority),
         },
         fallback: false,
@@ -257,6 +261,7 @@ pub(super) mod tests {
             host_gateway: None,
             debug: false,
             insecure_registry,
+            registry_timeout: None,
             runtime: "io.containerd.runc.v2".into(),
             registry: crate::config::RegistryFlags::default(),
         }

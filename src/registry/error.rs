@@ -17,6 +17,8 @@ pub enum Cause {
     Connect,
     /// The connection broke, the server is busy or faulty: try again, after that long if it said so.
     Transient(Option<Duration>),
+    /// It said nothing for too long: try again, elsewhere first.
+    Silent,
     /// The thing is not there.
     NotFound,
     /// Not without (other) credentials.
@@ -54,7 +56,7 @@ impl Failure {
         let usual = Duration::from_millis(500) * 2u32.saturating_pow(attempt);
         match self.cause {
             Cause::Transient(Some(wait)) => Some(wait.min(LONGEST_WAIT)),
-            Cause::Transient(None) | Cause::Connect => Some(usual.min(LONGEST_WAIT)),
+            Cause::Transient(None) | Cause::Silent | Cause::Connect => Some(usual.min(LONGEST_WAIT)),
             Cause::NotFound | Cause::Denied | Cause::Range | Cause::Other => None,
         }
     }
@@ -108,9 +110,16 @@ impl Failure {
         let cause = match () {
             () if error.is_builder() || error.is_redirect() => Cause::Other,
             () if error.is_connect() => Cause::Connect,
+            () if error.is_timeout() => Cause::Silent,
             () => Cause::Transient(None),
         };
         Self { cause, error: described }
+    }
+
+    /// The request to `url` went nowhere for too long.
+    pub(super) fn silent(act: &str, url: &Url) -> Self {
+        let error = Error::new(Kind::Unavailable, format!("{act} \"{}\": timed out", shown(url)));
+        Self { cause: Cause::Silent, error }
     }
 
     /// The server answered with a status that is an error.
@@ -157,7 +166,9 @@ impl Failure {
                 "pull access denied for {familiar_name}, repository does not exist or may require 'docker login': {}",
                 detail("denied: requested access to the resource is denied")
             ),
-            Cause::Connect | Cause::Transient(_) | Cause::Range | Cause::Other => return self,
+            Cause::Connect | Cause::Transient(_) | Cause::Silent | Cause::Range | Cause::Other => {
+                return self;
+            }
         };
         self.error.message = message;
         let hint = match self.cause {
@@ -179,7 +190,7 @@ impl Error {
 
 fn kind_of(cause: Cause) -> Kind {
     match cause {
-        Cause::Connect | Cause::Transient(_) => Kind::Unavailable,
+        Cause::Connect | Cause::Transient(_) | Cause::Silent => Kind::Unavailable,
         Cause::NotFound => Kind::NotFound,
         Cause::Denied | Cause::Range | Cause::Other => Kind::Failed,
     }

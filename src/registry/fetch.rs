@@ -32,6 +32,8 @@ pub struct Registry {
     connection: Connection,
     /// Hosts that have sent something else than what was asked for.
     distrusted: Mutex<Vec<String>>,
+    /// Hosts that have said nothing for too long: the others are asked before them.
+    silent: Mutex<Vec<String>>,
 }
 
 /// What a reference names: the manifest's or index's descriptor, and its bytes if they came along.
@@ -60,6 +62,7 @@ impl Registry {
             preferred: AtomicUsize::new(0),
             connection: Connection::new(config),
             distrusted: Mutex::default(),
+            silent: Mutex::default(),
         })
     }
 
@@ -184,6 +187,14 @@ impl Registry {
         Ok(BlobStream { response, host, skip })
     }
 
+    /// Ask `host`, which has fallen silent, after the others from here on.
+    pub fn ask_last(&self, host: &str) {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if !silent.iter().any(|known| known == host) {
+            silent.push(host.to_owned());
+        }
+    }
+
     fn is_distrusted(&self, host: &String) -> bool {
         self.distrusted.lock().unwrap_or_else(PoisonError::into_inner).contains(host)
     }
@@ -220,7 +231,12 @@ impl Registry {
         let by_tag = ask.path.starts_with("/manifests/") && self.reference.digest().is_none();
         let first = self.preferred.load(Ordering::Relaxed);
         let mut failures: Vec<(&Endpoint, Failure)> = Vec::new();
-        for (index, endpoint) in self.endpoints.iter().enumerate().skip(first) {
+        let mut order: Vec<(usize, &Endpoint)> = self.endpoints.iter().enumerate().skip(first).collect();
+        {
+            let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+            order.sort_by_key(|(_, endpoint)| silent.contains(&endpoint.host));
+        }
+        for (index, endpoint) in order {
             let able = if by_tag { endpoint.capabilities.resolve } else { endpoint.capabilities.pull };
             if !able || self.is_distrusted(&endpoint.host) {
                 continue;
@@ -233,7 +249,12 @@ impl Registry {
                     }
                     return Ok((response, endpoint.host.clone()));
                 }
-                Err(failure) => failures.push((endpoint, failure)),
+                Err(failure) => {
+                    if failure.cause == Cause::Silent {
+                        self.ask_last(&endpoint.host);
+                    }
+                    failures.push((endpoint, failure));
+                }
             }
         }
         let Some((_, mut last)) = failures.pop() else {

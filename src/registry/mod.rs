@@ -12,6 +12,7 @@ mod ping;
 mod push;
 mod reference;
 mod search;
+mod tls;
 mod upload;
 
 pub use check::{Candidate, check};

@@ -1,21 +1,28 @@
 //! Pushing into one repository: which host takes it, and the manifests. Blobs are [`super::upload`]'s.
 
+use std::time::Duration;
+
 use oci_spec::image::Descriptor;
 use reqwest::{Method, RequestBuilder, Response, Url};
 
 use crate::error::{Error, Result};
 
+use super::client::SILENCE;
 use super::endpoint::Endpoint;
 use super::error::{Cause, Failure};
 use super::fetch::Registry;
 
 /// Tries of one request.
 pub(super) const ATTEMPTS: u32 = 5;
+/// A year.
+const FOREVER: Duration = Duration::from_secs(365 * 86400);
 
 /// A repository by the host that takes uploads into it.
 pub struct Receiver<'a> {
     registry: &'a Registry,
     endpoint: &'a Endpoint,
+    /// The same for what takes long to send, and is watched by who sends it.
+    patient: Endpoint,
 }
 
 impl Registry {
@@ -26,7 +33,9 @@ impl Registry {
     pub async fn receiver(&self, asked: &Descriptor) -> Result<Receiver<'_>> {
         let mut last = None;
         for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.capabilities.push) {
-            let receiver = Receiver { registry: self, endpoint };
+            let mut patient = endpoint.clone();
+            patient.transport.silence = Some(FOREVER);
+            let receiver = Receiver { registry: self, endpoint, patient };
             match receiver.has_manifest(asked, asked.digest().as_ref()).await {
                 Ok(_) => return Ok(receiver),
                 // Another way to the same host, and mirrors that are down.
@@ -107,23 +116,40 @@ impl Receiver<'_> {
     /// Send one request, logged in to push here and, for a mount, to pull from the repository `from`.
     pub(super) async fn request(
         &self,
+        what: (&Method, &Url),
+        from: Option<&str>,
+        more: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, Failure> {
+        self.request_over(self.endpoint, what, from, more).await
+    }
+
+    /// Send one request that may take as long as it takes: whoever calls this sees to it that it does not stand still.
+    pub(super) async fn send_long(
+        &self,
+        what: (&Method, &Url),
+        more: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, Failure> {
+        self.request_over(&self.patient, what, None, more).await
+    }
+
+    /// How long the host may be silent.
+    pub(super) fn patience(&self) -> Duration {
+        self.endpoint.transport.silence.unwrap_or(SILENCE)
+    }
+
+    async fn request_over(
+        &self,
+        endpoint: &Endpoint,
         (method, url): (&Method, &Url),
         from: Option<&str>,
         more: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, Failure> {
-        let act = match *method {
-            Method::HEAD => "Head",
-            Method::GET => "Get",
-            Method::POST => "Post",
-            Method::PATCH => "Patch",
-            _ => "Put",
-        };
         let mut scope = format!("repository:{}:pull,push", self.registry.reference.path());
         if let Some(from) = from {
             scope.push_str(&format!(" repository:{from}:pull"));
         }
         self.registry
-            .deliver(self.endpoint, (act, url), &scope, |client, url| {
+            .deliver(endpoint, (act(method), url), &scope, |client, url| {
                 more(client.request(method.clone(), url))
             })
             .await
@@ -131,6 +157,17 @@ impl Receiver<'_> {
 
     pub(super) fn address(&self, path: &str) -> Result<Url> {
         self.endpoint.address(&format!("{}{path}", self.registry.reference.path()))
+    }
+}
+
+/// A method as messages say it.
+pub(super) fn act(method: &Method) -> &'static str {
+    match *method {
+        Method::HEAD => "Head",
+        Method::GET => "Get",
+        Method::POST => "Post",
+        Method::PATCH => "Patch",
+        _ => "Put",
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -13,7 +13,7 @@ use reqwest::{Method, Response, StatusCode, Url};
 use crate::error::{Error, Result};
 
 use super::error::{Cause, Failure};
-use super::push::{ATTEMPTS, Receiver, patiently};
+use super::push::{ATTEMPTS, Receiver, act, patiently};
 
 /// A blob's bytes, part by part.
 pub type Body = BoxStream<'static, Result<Vec<u8>>>;
@@ -22,6 +22,8 @@ pub type Body = BoxStream<'static, Result<Vec<u8>>>;
 const CHUNK: u64 = 16 << 20;
 /// How often one who watches is told how far it is.
 const TOLD: Duration = Duration::from_millis(100);
+/// How much longer than for its part of the way a registry may take when it has everything: it verifies, and may move it.
+const FOR_AN_ANSWER: u32 = 5;
 /// How often an upload may begin anew because the registry has lost it.
 const BEGINNINGS: u32 = 4;
 
@@ -232,7 +234,7 @@ impl Receiver<'_> {
         }
         let method = if is_last { Method::PUT } else { Method::PATCH };
         let gone = Arc::new(AtomicU64::new(begin));
-        let sending = self.request((&method, &url), None, |request| {
+        let sending = self.send_long((&method, &url), |request| {
             gone.store(begin, Ordering::Relaxed);
             let request =
                 request.header("content-type", "application/octet-stream").header("content-length", length);
@@ -252,10 +254,24 @@ impl Receiver<'_> {
         });
         tokio::pin!(sending);
         let mut ticks = tokio::time::interval(TOLD);
+        let mut last = (begin, Instant::now());
         let response = loop {
             tokio::select! {
                 answer = &mut sending => break answer?,
-                _ = ticks.tick() => (parcel.gone)(gone.load(Ordering::Relaxed).min(total)),
+                _ = ticks.tick() => {
+                    let now = gone.load(Ordering::Relaxed);
+                    (parcel.gone)(now.min(total));
+                    if now != last.0 {
+                        last = (now, Instant::now());
+                    }
+                    let patience = match now - begin < length {
+                        true => self.patience(),
+                        false => self.patience() * FOR_AN_ANSWER,
+                    };
+                    if last.1.elapsed() > patience {
+                        return Err(Failure::silent(act(&method), &url));
+                    }
+                }
             }
         };
         if is_last {

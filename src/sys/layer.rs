@@ -3,7 +3,7 @@
 //! directory, whatever the layer's names and links say. Few system calls a file: a pull makes tens of thousands.
 
 use std::collections::HashSet;
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -24,7 +24,7 @@ use crate::{Error, Result};
 const WHITEOUT: &str = ".wh.";
 /// Hides what the layers below have in its directory.
 const OPAQUE: &str = ".wh..wh..opq";
-const OPAQUE_ATTRIBUTE: &std::ffi::CStr = c"trusted.overlay.opaque";
+const OPAQUE_ATTRIBUTE: &CStr = c"trusted.overlay.opaque";
 /// How often a path is looked up again while something is renamed.
 const ATTEMPTS: usize = 32;
 /// Directories whose times are set at the end; of more, the later ones keep the time of unpacking.
@@ -290,7 +290,9 @@ impl LayerTree {
                 // Nobody else is in here, and the name was made just now: it is no link.
                 _ => rustix::fs::chmodat(&*parent, name, Mode::from_raw_mode(entry.mode), AtFlags::empty()),
             })
-            .and_then(|()| rustix::fs::utimensat(&*parent, name, &times(entry), nofollow));
+            .map_err(io::Error::from)
+            .and_then(|()| attributes_of_special(&parent, name, entry))
+            .and_then(|()| Ok(rustix::fs::utimensat(&*parent, name, &times(entry), nofollow)?));
         set.map_err(|cause| self.failed("create", path, cause))
     }
 
@@ -481,11 +483,27 @@ fn owner(open: &OwnedFd, entry: &Entry) -> io::Result<()> {
 
 /// Extended attributes, as far as this file system keeps them and an image may set them.
 fn attributes(open: &OwnedFd, entry: &Entry) -> io::Result<()> {
+    settable(entry, |name, value| rustix::fs::fsetxattr(open, name, value, XattrFlags::empty()))
+}
+
+/// Those of what cannot be opened. The kernel keeps no attribute of users there.
+fn attributes_of_special(parent: &OwnedFd, name: &OsStr, entry: &Entry) -> io::Result<()> {
+    if entry.capability.is_none() && entry.xattrs.is_empty() {
+        return Ok(());
+    }
+    let path = Path::new(&format!("/proc/self/fd/{}", parent.as_raw_fd())).join(name);
+    settable(entry, |name, value| match name.to_bytes().starts_with(b"user.") {
+        true => Ok(()),
+        false => rustix::fs::lsetxattr(&path, name, value, XattrFlags::empty()),
+    })
+}
+
+fn settable(entry: &Entry, set: impl Fn(&CStr, &[u8]) -> rustix::io::Result<()>) -> io::Result<()> {
     let capability = entry.capability.iter().map(|value| (&b"security.capability"[..], value.as_slice()));
     let others = entry.xattrs.iter().map(|(name, value)| (name.as_slice(), value.as_slice()));
     for (name, value) in capability.chain(others).filter(|(name, _)| is_settable(name)) {
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-        match rustix::fs::fsetxattr(open, &name, value, XattrFlags::empty()) {
+        match set(&name, value) {
             Ok(()) | Err(Errno::OPNOTSUPP) => {}
             Err(cause) => return Err(cause.into()),
         }

@@ -16,6 +16,8 @@ pub(crate) enum Guard {
     Plain,
     /// HTTPS with a certificate of a test authority, for everybody.
     Tls,
+    /// The same for those alone who show a certificate of that authority.
+    ClientCertificate,
     /// HTTP, for [`USER`] with [`PASSWORD`].
     Password,
 }
@@ -27,7 +29,7 @@ pub(crate) const PASSWORD: &str = "s3cret-pass";
 pub(crate) struct Registry {
     /// Host and port, to lead an image's reference.
     pub(crate) host: String,
-    /// The certificate authority's file, for [`Guard::Tls`].
+    /// The certificate authority's file, for [`Guard::Tls`] and [`Guard::ClientCertificate`].
     pub(crate) authority: PathBuf,
     storage: PathBuf,
     process: Running,
@@ -46,12 +48,16 @@ impl Registry {
              delete: {{enabled: true}}\nhttp:\n  addr: 127.0.0.1:{port}\n  secret: test\n",
             storage.display()
         );
-        if guard == Guard::Tls {
+        if matches!(guard, Guard::Tls | Guard::ClientCertificate) {
             certificates(&directory);
             let file = |name| directory.join(name).display().to_string();
+            let clients = match guard {
+                Guard::ClientCertificate => format!(", clientcas: [{}]", file("ca.crt")),
+                _ => String::new(),
+            };
             let _ = writeln!(
                 config,
-                "  tls: {{certificate: {}, key: {}}}",
+                "  tls: {{certificate: {}, key: {}{clients}}}",
                 file("server.crt"),
                 file("server.key")
             );
@@ -119,7 +125,7 @@ fn write_file(path: &Path, bytes: &[u8]) {
 pub(crate) fn certificates(directory: &Path) {
     let script = r#"
         key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        openssl req -x509 $key -keyout ca.key -out ca.crt -subj /CN=wharfie-test-authority \
+        openssl req -x509 $key -keyout ca.key -out ca.crt -subj "/CN=wharfie-test-authority of $(basename "$PWD")" \
             -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign
         openssl req $key -keyout server.key -out server.csr -subj /CN=localhost
         printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\n' > server.ext

@@ -9,7 +9,7 @@ use crate::cli::Context;
 use crate::cli::whole_file::{WholeFile, check};
 use crate::containerd::Image;
 use crate::engine::Engine;
-use crate::engine::image::{self, Archive, ConvertRequest, PullOptions, PullRequest, PushRequest};
+use crate::engine::image::{self, Archive, ConvertRequest, Lists, PullOptions, PullRequest, PushRequest};
 use crate::error::{Error, Result};
 use crate::image::platform::Platform;
 use crate::image::progress::Silent;
@@ -99,7 +99,7 @@ pub struct ImportArgs {
     /// Skip applying --digests option to images named in the importing tar
     #[arg(long)]
     skip_digest_for_named: bool,
-    /// Image name to keep index as, by default index is discarded: not here
+    /// Image name to keep index as, by default index is discarded
     #[arg(long, value_name = "value")]
     index_name: Option<String>,
     /// Imports content for all platforms; wharfie always does
@@ -117,7 +117,7 @@ pub struct ImportArgs {
     /// Compress uncompressed blobs when creating manifest (Docker format only): not here
     #[arg(long)]
     compress_blobs: bool,
-    /// Allow the garbage collector to clean layers up after unpacking: not here
+    /// Allow the garbage collector to clean layers up after unpacking
     #[arg(long)]
     discard_unpacked_layers: bool,
     /// Labels to attach to the images
@@ -137,7 +137,7 @@ pub struct ImportArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  ctr images export images.tar docker.io/library/busybox:latest")]
 pub struct ExportArgs {
-    /// Do not add Docker compatible manifest.json to archive: not here
+    /// Do not add Docker compatible manifest.json to archive
     #[arg(long)]
     skip_manifest_json: bool,
     /// Do not add non-distributable blobs that are not here, which wharfie never does
@@ -303,16 +303,16 @@ pub(super) async fn push(args: PushArgs, cx: &mut Context<'_>) -> Result<u8> {
 }
 
 pub(super) async fn import(args: ImportArgs, cx: &mut Context<'_>) -> Result<u8> {
-    for (given, flag) in [
-        (args.index_name.is_some(), "--index-name"),
-        (args.compress_blobs, "--compress-blobs"),
-        (args.discard_unpacked_layers, "--discard-unpacked-layers"),
-    ] {
-        if given {
-            return Err(Error::failed(format!("{flag} is not here"))
-                .hint("leave it out: the images are imported whole, as they are"));
-        }
+    if args.compress_blobs {
+        return Err(Error::failed("--compress-blobs is not here")
+            .hint("leave it out, and compress the image with `wharfie image convert --zstd`"));
     }
+    if args.discard_unpacked_layers && args.no_unpack {
+        return Err(Error::failed("--discard-unpacked-layers and --no-unpack are incompatible options"));
+    }
+    let index_name = args.index_name.as_deref().filter(|name| !name.is_empty());
+    let index_name = index_name.map(reference).transpose()?;
+    let list = index_name.as_ref().map(Reference::canonical);
     if args.skip_digest_for_named && !args.digests {
         return Err(Error::failed("--skip-digest-for-named must be specified with --digests option"));
     }
@@ -327,7 +327,12 @@ pub(super) async fn import(args: ImportArgs, cx: &mut Context<'_>) -> Result<u8>
     };
     let engine = connect_for(cx, args.snapshotter.as_deref()).await?;
     let begun = Instant::now();
-    let request = image::LoadRequest { platforms: wanted.into_iter().collect(), no_unpack: args.no_unpack };
+    let request = image::LoadRequest {
+        platforms: wanted.into_iter().collect(),
+        no_unpack: args.no_unpack,
+        discard_layers: args.discard_unpacked_layers,
+        index_name,
+    };
     let loaded = image::load(&engine, archive, &request, &Silent).await?;
     let base = args.base_name.clone().filter(|base| !base.is_empty());
     let labels = shown::flag_labels(&args.label);
@@ -340,7 +345,8 @@ pub(super) async fn import(args: ImportArgs, cx: &mut Context<'_>) -> Result<u8>
             base.clone().unwrap_or_else(|| format!("import-{}", jiff::Zoned::now().strftime("%Y-%m-%d")));
         let by_digest = format!("{prefix}@{id}");
         let mut names: Vec<String> = canonical.iter().cloned().collect();
-        if canonical.is_none() || (args.digests && !args.skip_digest_for_named) {
+        let is_list = canonical.is_some() && canonical == list;
+        if canonical.is_none() || (args.digests && !args.skip_digest_for_named && !is_list) {
             let target = target_of(&engine, &id).await?;
             rename(&engine, &by_digest, &target).await?;
             names.push(by_digest);
@@ -380,9 +386,7 @@ pub(super) async fn export(args: ExportArgs, cx: &mut Context<'_>) -> Result<u8>
     let Some((out, images)) = args.words.split_first().filter(|(_, images)| !images.is_empty()) else {
         return Err(Error::failed("please provide both an output filename and an image reference to export"));
     };
-    if args.skip_manifest_json {
-        return Err(Error::failed("--skip-manifest-json is not here: the archive has it and the OCI layout"));
-    }
+    let lists = if args.skip_manifest_json { Lists::Oci } else { Lists::Both };
     let wanted: Vec<Platform> =
         args.platform.iter().map(|text| Platform::parse(text)).collect::<Result<_>>()?;
     let engine = connect(cx).await?;
@@ -392,13 +396,13 @@ pub(super) async fn export(args: ExportArgs, cx: &mut Context<'_>) -> Result<u8>
     }
     let selected = image::select(&engine, images, &wanted).await?;
     if out == "-" {
-        image::save(&engine, &selected, cx.ui.out()).await?;
+        image::save(&engine, &selected, lists, cx.ui.out()).await?;
         return Ok(0);
     }
     let path = cx.environment.directory.join(out);
     check(&path).map_err(|why| Error::failed(format!("invalid output path: {why}")))?;
     let mut file = WholeFile::create(&path)?;
-    image::save(&engine, &selected, &mut file).await?;
+    image::save(&engine, &selected, lists, &mut file).await?;
     file.finish()?;
     Ok(0)
 }
@@ -421,7 +425,7 @@ pub(super) async fn convert(args: ConvertArgs, cx: &mut Context<'_>) -> Result<u
     let engine = connect(cx).await?;
     // ctr knows an image by its whole name only.
     engine.containerd.image(source).await?;
-    let made = image::convert(&engine, source, &reference(target)?, &request).await?;
+    let made = image::convert(&engine, source, &reference(target)?, &request, &Silent).await?;
     cx.ui.line(made.digest())?;
     Ok(0)
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::progress::Bars;
 use super::{platforms, told};
 use crate::cli::Context;
 use crate::cli::args::errors::{invalid, unsupported};
@@ -146,7 +147,10 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     };
     let request = ConvertRequest { layers, oci: args.oci, platforms, all_platforms: args.all_platforms };
     let engine = cx.engine().await?;
-    let made = image::convert(&engine, &args.source, &target, &request).await.map_err(told)?;
+    let bars = Bars::of_conversion(cx.ui);
+    let made = image::convert(&engine, &args.source, &target, &request, &bars).await;
+    bars.finish();
+    let made = made.map_err(told)?;
     match args.format.as_str() {
         "json" => {
             let image = json!(format!("{}@{}", target.canonical(), made.digest()));

@@ -50,7 +50,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         true => error.hint(format!("the archive came from {from}: make it again, or copy it again")),
         false => error,
     };
-    let request = LoadRequest { platforms, no_unpack: false };
+    let request = LoadRequest { platforms, ..LoadRequest::default() };
     let loaded = image::load(&engine, archive, &request, &Silent).await.map_err(broken).map_err(told)?;
     for Loaded { name, id } in &loaded {
         match name {

@@ -19,11 +19,19 @@ struct Shown<'a> {
     /// Lines are the verb's own output.
     to_stdout: bool,
     quiet: bool,
-    /// Layers go out, and have the words of a push.
-    out: bool,
+    way: Way,
     /// Only of a terminal.
     bars: Option<MultiProgress>,
     layers: HashMap<String, Layer>,
+}
+
+/// What becomes of the layers, which has its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    In,
+    Out,
+    /// They are made anew.
+    Anew,
 }
 
 struct Layer {
@@ -34,26 +42,29 @@ struct Layer {
 impl<'a> Bars<'a> {
     /// For a verb that pulls on its way: everything is talk. Quiet: nothing is said.
     pub fn new(ui: &'a mut Ui, quiet: bool) -> Self {
-        Self::over(ui, quiet, false)
+        Self::over(ui, Way::In, quiet, false)
     }
 
     /// For a verb whose purpose is the pull: its lines are its output.
     pub fn to_stdout(ui: &'a mut Ui, quiet: bool) -> Self {
-        Self::over(ui, quiet, true)
+        Self::over(ui, Way::In, quiet, true)
     }
 
     /// For a verb that sends an image: its lines are its output.
     pub fn of_push(ui: &'a mut Ui, quiet: bool) -> Self {
-        let bars = Self::over(ui, quiet, true);
-        bars.shown.lock().unwrap_or_else(PoisonError::into_inner).out = true;
-        bars
+        Self::over(ui, Way::Out, quiet, true)
     }
 
-    fn over(ui: &'a mut Ui, quiet: bool, to_stdout: bool) -> Self {
+    /// For a verb that makes an image of another one: everything is talk.
+    pub fn of_conversion(ui: &'a mut Ui) -> Self {
+        Self::over(ui, Way::Anew, false, false)
+    }
+
+    fn over(ui: &'a mut Ui, way: Way, quiet: bool, to_stdout: bool) -> Self {
         let terminal = ui.err_is_terminal() && (!to_stdout || ui.out_is_terminal());
         let bars = (terminal && !quiet)
             .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
-        Self { shown: Mutex::new(Shown { ui, to_stdout, quiet, out: false, bars, layers: HashMap::new() }) }
+        Self { shown: Mutex::new(Shown { ui, to_stdout, quiet, way, bars, layers: HashMap::new() }) }
     }
 
     /// A line of talk, also where nothing else is said.
@@ -140,29 +151,44 @@ impl Shown<'_> {
                 Some(bar) => bar,
                 None => bars.add(ProgressBar::new(0).with_prefix(id)),
             };
-            draw(&bar, before, state, self.out);
+            draw(&bar, before, state, self.way);
             self.layers.insert(digest.to_owned(), Layer { state, bar: Some(bar) });
             return;
         }
         self.layers.insert(digest.to_owned(), Layer { state, bar: None });
-        if self.out {
-            if let Some(words) = of_push(before, state) {
-                self.say(&format!("{id}: {words}"), false);
-            }
-            return;
-        }
-        let words = match (before, state) {
-            (None, LayerState::Waiting) => "Pulling fs layer".to_owned(),
-            (Some(LayerState::Downloading { .. } | LayerState::Retrying(_)), LayerState::Verifying) => {
-                "Download complete".to_owned()
-            }
-            (_, LayerState::Retrying(wait)) => retrying(wait),
-            (Some(before), LayerState::Done) if before != LayerState::Done => "Pull complete".to_owned(),
-            (Some(before), LayerState::Exists) if before != LayerState::Exists => "Already exists".to_owned(),
-            _ => return,
+        let words = match self.way {
+            Way::In => of_pull(before, state),
+            Way::Out => of_push(before, state),
+            Way::Anew => of_conversion(before, state),
         };
-        self.say(&format!("{id}: {words}"), false);
+        if let Some(words) = words {
+            self.say(&format!("{id}: {words}"), false);
+        }
     }
+}
+
+/// docker's words for a layer that comes.
+fn of_pull(before: Option<LayerState>, state: LayerState) -> Option<String> {
+    Some(match (before, state) {
+        (None, LayerState::Waiting) => "Pulling fs layer".into(),
+        (Some(LayerState::Downloading { .. } | LayerState::Retrying(_)), LayerState::Verifying) => {
+            "Download complete".into()
+        }
+        (_, LayerState::Retrying(wait)) => retrying(wait),
+        (Some(before), LayerState::Done) if before != LayerState::Done => "Pull complete".into(),
+        (Some(before), LayerState::Exists) if before != LayerState::Exists => "Already exists".into(),
+        _ => return None,
+    })
+}
+
+/// Ours for a layer that is made anew.
+fn of_conversion(before: Option<LayerState>, state: LayerState) -> Option<String> {
+    Some(match (before, state) {
+        (None, LayerState::Waiting) => "Converting".into(),
+        (_, LayerState::Done) => "Converted".into(),
+        (_, LayerState::Exists) => "Left as it is".into(),
+        _ => return None,
+    })
 }
 
 /// docker's words for a layer that goes out, and ours for what comes after: it is unpacked over there.
@@ -186,7 +212,7 @@ fn short(digest: &str) -> String {
     digest.strip_prefix("sha256:").unwrap_or(digest).chars().take(12).collect()
 }
 
-fn draw(bar: &ProgressBar, before: Option<LayerState>, state: LayerState, out: bool) {
+fn draw(bar: &ProgressBar, before: Option<LayerState>, state: LayerState, way: Way) {
     let plain = |text: &'static str| {
         bar.set_style(style("{prefix}: {msg}"));
         bar.set_message(text);
@@ -195,23 +221,32 @@ fn draw(bar: &ProgressBar, before: Option<LayerState>, state: LayerState, out: b
         LayerState::Waiting => plain("Waiting"),
         LayerState::Downloading { done, total } => {
             if !matches!(before, Some(LayerState::Downloading { .. })) {
-                bar.set_style(style(match out {
-                    true => "{prefix}: Pushing [{bar:30.=>}] {decimal_bytes}/{decimal_total_bytes}",
-                    false => "{prefix}: Downloading [{bar:30.=>}] {decimal_bytes}/{decimal_total_bytes}",
+                bar.set_style(style(match way {
+                    Way::In => "{prefix}: Downloading [{bar:30.=>}] {decimal_bytes}/{decimal_total_bytes}",
+                    Way::Out => "{prefix}: Pushing [{bar:30.=>}] {decimal_bytes}/{decimal_total_bytes}",
+                    Way::Anew => "{prefix}: Converting [{bar:30.=>}] {decimal_bytes}/{decimal_total_bytes}",
                 }));
                 bar.set_length(total);
             }
             bar.set_position(done);
         }
         LayerState::Retrying(_) => plain("Retrying"),
-        LayerState::Verifying => plain(if out { "Pushed" } else { "Verifying Checksum" }),
+        LayerState::Verifying => plain(if way == Way::Out { "Pushed" } else { "Verifying Checksum" }),
         LayerState::Extracting => plain("Extracting"),
         LayerState::Done => {
-            plain(if out { "Unpacked" } else { "Pull complete" });
+            plain(match way {
+                Way::In => "Pull complete",
+                Way::Out => "Unpacked",
+                Way::Anew => "Converted",
+            });
             bar.finish();
         }
         LayerState::Exists => {
-            plain(if out { "Layer already exists" } else { "Already exists" });
+            plain(match way {
+                Way::In => "Already exists",
+                Way::Out => "Layer already exists",
+                Way::Anew => "Left as it is",
+            });
             bar.finish();
         }
     }

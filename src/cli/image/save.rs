@@ -3,7 +3,7 @@
 use super::{platforms, told};
 use crate::cli::Context;
 use crate::cli::whole_file::{WholeFile, check};
-use crate::engine::image;
+use crate::engine::image::{self, Lists};
 use crate::error::{Error, Result};
 
 /// Flags of `save`.
@@ -38,10 +38,10 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = cx.engine().await?;
     let selected = image::select(&engine, &args.images, &platforms).await.map_err(told)?;
     match path {
-        None => image::save(&engine, &selected, cx.ui.out()).await.map_err(told)?,
+        None => image::save(&engine, &selected, Lists::Both, cx.ui.out()).await.map_err(told)?,
         Some(path) => {
             let mut file = WholeFile::create(&path)?;
-            image::save(&engine, &selected, &mut file).await.map_err(told)?;
+            image::save(&engine, &selected, Lists::Both, &mut file).await.map_err(told)?;
             file.finish()?;
         }
     }

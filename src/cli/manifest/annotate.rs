@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "string", default_value = "", hide_default_value = true)]
     variant: String,
     /// The list
-    #[arg(value_name = "MANIFEST_LIST", required = true)]
+    #[arg(value_name = "MANIFEST_LIST", required = true, add = crate::cli::names::manifest_lists())]
     list: String,
     /// Its manifest
     #[arg(value_name = "MANIFEST", required = true)]

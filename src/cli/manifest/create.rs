@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long)]
     insecure: bool,
     /// The list
-    #[arg(value_name = "MANIFEST_LIST", required = true)]
+    #[arg(value_name = "MANIFEST_LIST", required = true, add = crate::cli::names::manifest_lists())]
     list: String,
     /// Its manifests
     #[arg(value_name = "MANIFEST", required = true)]

@@ -18,7 +18,7 @@ pub struct Args {
     #[arg(short, long)]
     verbose: bool,
     /// The manifest or list; or the list in the making that the next one is in
-    #[arg(value_name = "MANIFEST", required = true)]
+    #[arg(value_name = "MANIFEST", required = true, add = crate::cli::names::manifest_lists())]
     name: String,
     /// The manifest in that list
     #[arg(value_name = "MANIFEST")]

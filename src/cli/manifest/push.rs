@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(short, long)]
     purge: bool,
     /// The list
-    #[arg(value_name = "MANIFEST_LIST", required = true)]
+    #[arg(value_name = "MANIFEST_LIST", required = true, add = crate::cli::names::manifest_lists())]
     list: String,
 }
 

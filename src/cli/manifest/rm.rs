@@ -10,7 +10,7 @@ use crate::error::Result;
 #[command(after_help = "Example:\n  wharfie manifest rm registry.example/app:1")]
 pub struct Args {
     /// The lists
-    #[arg(value_name = "MANIFEST_LIST", required = true)]
+    #[arg(value_name = "MANIFEST_LIST", required = true, add = crate::cli::names::manifest_lists())]
     lists: Vec<String>,
 }
 

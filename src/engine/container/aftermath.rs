@@ -170,6 +170,7 @@ pub(super) fn config(duty: &Duty) -> Config {
         host_gateway: None,
         debug: false,
         insecure_registry: false,
+        registry_timeout: None,
         runtime: "io.containerd.runc.v2".into(),
         registry: crate::config::RegistryFlags::default(),
     }

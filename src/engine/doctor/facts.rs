@@ -308,6 +308,7 @@ pub(super) mod tests {
             host_gateway: None,
             debug: false,
             insecure_registry: false,
+            registry_timeout: None,
             runtime: "io.containerd.runc.v2".into(),
             namespace_given: false,
             node: None,

@@ -84,3 +84,6 @@ pub(super) async fn store(
     client.write_blob(digest.as_ref(), bytes, labels).await?;
     Ok(Descriptor::new(media_type.into(), bytes.len() as u64, digest))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::image::digest::Hasher;
 use crate::image::media;
 use crate::image::platform::Platform;
+use crate::image::progress::{LayerState, Progress};
 use crate::image::recompress::{Form, recompress};
 use crate::registry::Reference;
 
@@ -41,7 +42,8 @@ pub struct ConvertRequest {
     pub all_platforms: bool,
 }
 
-/// Convert the image `source` and name the result `target`. What the name stood for before stays without a name.
+/// Convert the image `source` and name the result `target`. What the name stood for before stays without a name. Tells
+/// of layers that are compressed anew.
 ///
 /// # Errors
 /// No such image; a platform that it does not have or that is not here whole; a damaged layer.
@@ -50,12 +52,13 @@ pub async fn convert(
     source: &str,
     target: &Reference,
     request: &ConvertRequest,
+    progress: &dyn Progress,
 ) -> Result<Descriptor> {
     let record = find(engine, source).await?;
     let lease = Lease::begin(engine, &format!("convert {}", target.canonical())).await?;
     let converted = async {
         lease.keep(record.target.digest().as_ref()).await?;
-        let convert = Convert { client: &lease.client, request };
+        let convert = Convert { client: &lease.client, request, progress };
         let made = convert.top(&record.target).await?;
         name::put(&lease.client, &target.canonical(), &made).await?;
         Ok::<_, Error>(made)
@@ -70,6 +73,7 @@ pub async fn convert(
 struct Convert<'a> {
     client: &'a Client,
     request: &'a ConvertRequest,
+    progress: &'a dyn Progress,
 }
 
 impl Convert<'_> {
@@ -78,7 +82,7 @@ impl Convert<'_> {
             Target::Manifest(manifest) => return self.manifest(target, *manifest).await,
             Target::Index(index) => index,
         };
-        let entries = self.chosen(&index)?;
+        let mut entries = self.chosen(&index)?;
         let mut converted = Vec::new();
         for entry in &entries {
             let Target::Manifest(manifest) = read_target(self.client, entry).await? else {
@@ -88,6 +92,15 @@ impl Convert<'_> {
         }
         if let ([one], false) = (converted.as_slice(), self.request.all_platforms) {
             return Ok(one.clone());
+        }
+        // What a builder attests is about the image as it was, and stays with what has come of it.
+        let become_of: HashMap<String, String> = entries.iter().zip(&converted).map(by_digest).collect();
+        for attestation in index.manifests().iter().filter(|entry| media::is_attestation(entry)) {
+            let is_here = self.client.blob(attestation.digest().as_ref()).await.is_ok();
+            if is_here && media::attested(attestation).is_some_and(|image| become_of.contains_key(image)) {
+                entries.push(attestation.clone());
+                converted.push(attestation.clone());
+            }
         }
         let kind = match self.is_oci() || target.media_type().as_ref() == media::OCI_INDEX {
             true => media::OCI_INDEX,
@@ -102,6 +115,9 @@ impl Convert<'_> {
             item["mediaType"] = made.media_type().to_string().into();
             item["digest"] = made.digest().to_string().into();
             item["size"] = made.size().into();
+            if let Some(now) = media::attested(entry).and_then(|image| become_of.get(image)) {
+                item["annotations"][media::ATTESTED] = now.as_str().into();
+            }
             Some(item)
         });
         json["manifests"] = Value::Array(renewed.collect());
@@ -111,7 +127,7 @@ impl Convert<'_> {
         store(self.client, kind, json.to_string().as_bytes(), media::index_labels(&index)).await
     }
 
-    /// The entries to keep. What a builder attests is about the images as they were.
+    /// The images to keep.
     fn chosen(&self, index: &ImageIndex) -> Result<Vec<Descriptor>> {
         let images = index.manifests().iter().filter(|entry| !media::is_attestation(entry));
         if self.request.all_platforms {
@@ -142,6 +158,9 @@ impl Convert<'_> {
         let was_oci = descriptor.media_type().as_ref() == media::OCI_MANIFEST;
         let is_oci = self.is_oci() || was_oci;
         let pairs = manifest.layers().iter().zip(config.rootfs().diff_ids());
+        for layer in manifest.layers().iter().filter(|_| self.request.layers.is_some()) {
+            self.progress.layer(layer.digest().as_ref(), LayerState::Waiting);
+        }
         let layers: Vec<Descriptor> = futures_util::stream::iter(pairs)
             .map(async |(layer, diff_id)| {
                 let mut made = match self.request.layers {
@@ -175,6 +194,7 @@ impl Convert<'_> {
     async fn layer(&self, layer: &Descriptor, diff_id: &str, to: Form, is_oci: bool) -> Result<Descriptor> {
         let digest = layer.digest().as_ref();
         if to == Form::Plain && digest == diff_id {
+            self.progress.layer(digest, LayerState::Exists);
             return Ok(layer.clone());
         }
         let kind = match (to, is_oci) {
@@ -182,7 +202,7 @@ impl Convert<'_> {
             (Form::Plain, true) => media::OCI_LAYER,
             (Form::Plain, false) => media::DOCKER_LAYER,
         };
-        let made = self.write(digest, to).await.map_err(|error| error.context(digest))?;
+        let made = self.write(layer, to).await.map_err(|error| error.context(digest))?;
         if made.tar != diff_id {
             return Err(Error::failed(format!(
                 "{digest} is damaged: what is in it has the digest {}, not {diff_id}",
@@ -194,11 +214,13 @@ impl Convert<'_> {
         converted.set_media_type(MediaType::from(kind));
         converted.set_digest(made.digest);
         converted.set_size(made.size);
+        self.progress.layer(digest, LayerState::Done);
         Ok(converted)
     }
 
     /// Write the new blob: one thread compresses, this side brings it its input and takes its output.
-    async fn write(&self, digest: &str, to: Form) -> Result<Made> {
+    async fn write(&self, layer: &Descriptor, to: Form) -> Result<Made> {
+        let (digest, total) = (layer.digest().as_ref(), layer.size());
         let reader = self.client.blob_reader(digest, 0).await?;
         let (sender, input) = mpsc::channel(2);
         let (output, mut parts) = mpsc::channel::<Vec<u8>>(2);
@@ -227,7 +249,8 @@ impl Convert<'_> {
             let interrupted = || Error::failed("compressing the layer was interrupted");
             finished.await.map_err(|_| interrupted())?
         };
-        let made = tokio::join!(feed(reader, sender), write).1;
+        let taken = |done| self.progress.layer(digest, LayerState::Downloading { done, total });
+        let made = tokio::join!(feed(reader, sender, taken), write).1;
         match made {
             Ok(made) => {
                 let labels = HashMap::from([(UNCOMPRESSED.to_owned(), made.tar.clone())]);
@@ -243,6 +266,10 @@ impl Convert<'_> {
             }
         }
     }
+}
+
+fn by_digest((entry, made): (&Descriptor, &Descriptor)) -> (String, String) {
+    (entry.digest().to_string(), made.digest().to_string())
 }
 
 /// A layer that was written.
@@ -261,10 +288,16 @@ fn in_oci_s_words(kind: &MediaType) -> MediaType {
     }
 }
 
-async fn feed(mut reader: BlobReader, to: mpsc::Sender<io::Result<Vec<u8>>>) {
+/// Tells `taken` how many bytes have been handed over.
+async fn feed(mut reader: BlobReader, to: mpsc::Sender<io::Result<Vec<u8>>>, taken: impl Fn(u64)) {
+    let mut done = 0;
     loop {
+        taken(done);
         let (part, is_last) = match reader.part().await {
-            Ok(Some(part)) => (Ok(part), false),
+            Ok(Some(part)) => {
+                done += part.len() as u64;
+                (Ok(part), false)
+            }
             Ok(None) => return,
             Err(error) => (Err(io::Error::other(Error::from(error).message)), true),
         };

@@ -261,7 +261,12 @@ impl Download<'_> {
             ingest.write(part).await?;
             self.progress.layer(digest, LayerState::Downloading { done: ingest.offset, total });
             match more {
-                Err(failure) => return Ok(Filled::Broken(failure)),
+                Err(failure) => {
+                    if failure.cause == Cause::Silent {
+                        self.registry.ask_last(stream.host());
+                    }
+                    return Ok(Filled::Broken(failure));
+                }
                 Ok(true) => {}
                 Ok(false) if ingest.offset == total => return Ok(Filled::Whole),
                 Ok(false) => {

@@ -6,13 +6,16 @@ use std::io::{Read, Seek as _};
 use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
-use oci_spec::image::{Descriptor, Digest, ImageConfiguration, ImageManifestBuilder, SCHEMA_VERSION};
+use oci_spec::image::{
+    Descriptor, Digest, ImageConfiguration, ImageIndex, ImageManifest, ImageManifestBuilder, SCHEMA_VERSION,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::engine::{Engine, event};
 use crate::error::{Error, Result};
 use crate::image::archive::{
-    Blob, Compression, Contents, DockerImage, Layout, NamedTarget, Sink, index_images, interpret, read_images,
+    Blob, CONTAINERD_NAME, Compression, Contents, DockerImage, Layout, NamedTarget, Sink, index_images,
+    interpret, read_images,
 };
 use crate::image::media;
 use crate::image::platform::Platform;
@@ -47,6 +50,10 @@ pub struct LoadRequest {
     pub platforms: Vec<Platform>,
     /// Unpack nothing.
     pub no_unpack: bool,
+    /// Keep no layers of what is unpacked: its snapshots are enough to run it, not to send it anywhere.
+    pub discard_layers: bool,
+    /// A name for the list of all images of the archive.
+    pub index_name: Option<Reference>,
 }
 
 /// Where an archive comes from.
@@ -74,7 +81,8 @@ pub async fn load(
         progress,
     };
     let result = load.run(archive).await;
-    lease.end(result.is_err()).await;
+    // Layers that nobody keeps go at once.
+    lease.end(result.is_err() || request.discard_layers).await;
     for image in result.iter().flatten() {
         let name = image.name.as_deref().unwrap_or(&image.id);
         engine.note(&[event::of_image("load", &image.id, name)]);
@@ -126,7 +134,40 @@ impl Load<'_> {
         for tree in &trees {
             self.bring(&parts, tree).await?;
         }
-        self.name(targets).await
+        let index = match &self.request.index_name {
+            Some(name) => {
+                Some((name.canonical(), self.index(&targets, contents.index_json.as_deref()).await?))
+            }
+            None => None,
+        };
+        let mut loaded = self.name(targets).await?;
+        if let Some((name, target)) = index {
+            name::put(client, &name, &target).await?;
+            loaded.insert(0, Loaded { name: Some(name), id: target.digest().to_string() });
+        }
+        Ok(loaded)
+    }
+
+    /// Store the list of all images: the archive's own, or where it has only docker's one that says the same.
+    async fn index(&self, targets: &[NamedTarget], own: Option<&[u8]>) -> Result<Descriptor> {
+        let bytes = match own {
+            Some(own) => own.to_vec(),
+            None => {
+                let listed = targets.iter().map(|one| {
+                    let mut target = one.target.clone();
+                    let name = one.name.iter().map(|name| (CONTAINERD_NAME.to_owned(), name.clone()));
+                    target.set_annotations(Some(name.collect()));
+                    target
+                });
+                let listed: Vec<Descriptor> = listed.collect();
+                let list = serde_json::json!({
+                    "schemaVersion": SCHEMA_VERSION, "mediaType": media::OCI_INDEX, "manifests": listed,
+                });
+                list.to_string().into_bytes()
+            }
+        };
+        let index: ImageIndex = parse(&bytes, "index.json")?;
+        store(self.store.client, media::OCI_INDEX, &bytes, media::index_labels(&index)).await
     }
 
     /// Names come last: a name is given only to an image that is whole.
@@ -157,7 +198,16 @@ impl Load<'_> {
         let client = self.store.client;
         self.deposit_all(parts, &tree.configs).await?;
         for (descriptor, bytes, labels) in &tree.manifests {
-            client.write_blob(descriptor.digest().as_ref(), bytes, labels.clone()).await?;
+            let mut labels = labels.clone();
+            let is_unpacked = |(manifest, _): &(ImageManifest, ImageConfiguration)| {
+                labels
+                    .get(media::CONFIG_LABEL)
+                    .is_some_and(|config| config == manifest.config().digest().as_ref())
+            };
+            if self.request.discard_layers && tree.chosen.iter().any(is_unpacked) {
+                labels.retain(|label, _| label == media::CONFIG_LABEL);
+            }
+            client.write_blob(descriptor.digest().as_ref(), bytes, labels).await?;
         }
         for (manifest, config) in tree.chosen.iter().filter(|_| !self.request.no_unpack) {
             let layers = manifest.layers();

@@ -53,7 +53,7 @@ pub use remote::{RemoteBlob, inspect_remote, remote_blob, remote_manifest};
 pub use remove::{RemoveOptions, Removed, familiar, remove};
 pub use remove_platform::remove_platforms;
 pub use resolve::{ResolvedImage, every, find, platform, platforms, read, resolve};
-pub use save::{Selected, save, select};
+pub use save::{Lists, Selected, save, select};
 pub use settings::{Setting, settings_changed};
 pub use tag::tag;
 pub use transfer::{Transferred, transfer};

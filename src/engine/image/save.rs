@@ -94,12 +94,26 @@ async fn meant(engine: &Engine, name: &str) -> Result<Vec<(crate::containerd::Im
     Ok(vec![(image, reference.map(Reference::with_default_tag))])
 }
 
+/// What the archive tells of its images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lists {
+    /// OCI's list and docker's.
+    Both,
+    /// OCI's alone: nothing for a docker older than 25.
+    Oci,
+}
+
 /// Write the archive into `output`.
-pub async fn save(engine: &Engine, selected: &[Selected], output: &mut (dyn Write + Send)) -> Result<()> {
+pub async fn save(
+    engine: &Engine,
+    selected: &[Selected],
+    lists: Lists,
+    output: &mut (dyn Write + Send),
+) -> Result<()> {
     // What is removed meanwhile stays until it is written.
     let lease = Lease::begin(engine, "save").await?;
     let local = Local::of(&lease.client).await;
-    let result = write(&lease, local.as_ref(), selected, output).await;
+    let result = write((&lease, local.as_ref()), selected, lists, output).await;
     lease.end(false).await;
     result?;
     for one in selected {
@@ -110,9 +124,9 @@ pub async fn save(engine: &Engine, selected: &[Selected], output: &mut (dyn Writ
 }
 
 async fn write(
-    lease: &Lease,
-    local: Option<&Local>,
+    (lease, local): (&Lease, Option<&Local>),
     selected: &[Selected],
+    lists: Lists,
     output: &mut (dyn Write + Send),
 ) -> Result<()> {
     for one in selected {
@@ -135,8 +149,10 @@ async fn write(
         "manifests": listed,
     });
     archive.file("index.json", index.to_string().as_bytes())?;
-    let docker: Vec<Value> = selected.iter().map(docker_entry).collect();
-    archive.file("manifest.json", json!(docker).to_string().as_bytes())?;
+    if lists == Lists::Both {
+        let docker: Vec<Value> = selected.iter().map(docker_entry).collect();
+        archive.file("manifest.json", json!(docker).to_string().as_bytes())?;
+    }
     archive.file("oci-layout", json!({ "imageLayoutVersion": "1.0.0" }).to_string().as_bytes())?;
     archive.finish()?;
     Ok(())

@@ -189,6 +189,11 @@ pub fn annotate(
     lists.put(list, manifest, &entry)
 }
 
+/// The lists in the making whose names can be told, as a user writes them.
+pub fn names(config: &Config) -> Vec<String> {
+    Lists::of(&config.docker_config).names().iter().map(Reference::familiar).collect()
+}
+
 /// Forget a list in the making.
 ///
 /// # Errors

@@ -40,6 +40,15 @@ impl Lists {
         files.iter().map(|path| read(path)).collect()
     }
 
+    /// The lists whose names can be told: a file's name writes `:` and `-` alike, so that only the repository of one of
+    /// its manifests says where the tag begins.
+    pub(super) fn names(&self) -> Vec<Reference> {
+        let lists = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let mut names: Vec<Reference> = lists.filter_map(|list| name_of(&list.path())).collect();
+        names.sort_by_key(ToString::to_string);
+        names
+    }
+
     /// One manifest of a list.
     ///
     /// # Errors
@@ -82,9 +91,25 @@ fn read(path: &Path) -> Result<Entry> {
     Entry::parse(&read_bounded(path, LARGEST_FILE)?, &path.display().to_string())
 }
 
+fn name_of(directory: &Path) -> Option<Reference> {
+    let written = directory.file_name()?.to_str()?;
+    let manifests = std::fs::read_dir(directory).ok()?.flatten();
+    let references = manifests.filter_map(|file| Reference::parse(&read(&file.path()).ok()?.reference).ok());
+    references.into_iter().find_map(|manifest| {
+        let repository = manifest.name();
+        let tag = written.strip_prefix(&in_file_names(&repository))?.strip_prefix('-')?;
+        let name = Reference::parse(&format!("{repository}:{tag}")).ok()?;
+        (file_name(&name) == written).then_some(name)
+    })
+}
+
 /// A reference has neither `..` nor control characters; its slashes and colons are written otherwise.
 fn file_name(reference: &Reference) -> String {
-    reference.to_string().replace(':', "-").replace('/', "_")
+    in_file_names(&reference.to_string())
+}
+
+fn in_file_names(text: &str) -> String {
+    text.replace(':', "-").replace('/', "_")
 }
 
 fn no_such(reference: &Reference) -> Error {

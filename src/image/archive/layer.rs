@@ -185,3 +185,6 @@ fn write(input: Parts, mut tree: LayerTree) -> Result<Option<Vec<PathBuf>>> {
     io::copy(&mut rest, &mut io::sink()).map_err(|cause| unreadable(&cause))?;
     Ok(Some(tree.finish()))
 }
+
+#[cfg(test)]
+mod tests;

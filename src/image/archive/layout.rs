@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 
 use super::read::{Blob, Contents};
 
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
+/// The annotation of an image's whole name in an OCI layout.
+pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 const OCI_NAME: &str = "org.opencontainers.image.ref.name";
 const MOST_IMAGES: usize = 10_000;
 

@@ -13,7 +13,7 @@ mod write;
 pub use context::{export_context, import_context};
 pub use input::{Compression, decompressed};
 pub use layer::{Applied, apply_layer};
-pub use layout::{DockerImage, Layout, NamedTarget, interpret};
+pub use layout::{CONTAINERD_NAME, DockerImage, Layout, NamedTarget, interpret};
 pub use read::{Blob, Contents, Sink, index_images, read_images};
 pub use rootfs::{RootfsTar, read_rootfs};
 pub use tree::{Counted, TreeWriter, read_tree};

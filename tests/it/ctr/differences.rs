@@ -11,7 +11,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("pprof heap", "ctr: pprof is for those who develop containerd, and not here"),
     ("shim --id x state", "ctr: talking to a shim past containerd is for those who develop it, and not here"),
     ("images import --compress-blobs x.tar", "ctr: --compress-blobs is not here"),
-    ("images export --skip-manifest-json x.tar IMAGE", "ctr: --skip-manifest-json is not here"),
+    (
+        "images import --discard-unpacked-layers --no-unpack x.tar",
+        "ctr: --discard-unpacked-layers and --no-unpack are incompatible options",
+    ),
     ("install IMAGE", "ctr: installing programs of an image into containerd's opt directory is not here"),
     ("containers restore a b", "ctr: restoring from checkpoints is not here"),
 ];
@@ -119,6 +122,49 @@ fn archives_go_out_and_come_in() {
     assert!(digests.ok().contains("host/app@sha256:"), "{}", digests.stdout);
     let archive = fs::read(path).unwrap();
     ours(&engine, ["images", "import", "--no-unpack", "-"]).stdin(archive).run().ok();
+}
+
+#[test]
+fn an_archive_s_list_is_named_or_left_out_and_layers_are_discarded() {
+    let engine = with_image();
+    let path = engine.directory().join("out.tar");
+    let path = path.to_str().unwrap();
+    run_ours(&engine, ["images", "export", "--skip-manifest-json", path, IMAGE]).ok();
+    let names = engine.sh(&format!("tar tf {path}"));
+    assert!(!names.contains("manifest.json") && names.contains("index.json"), "{names}");
+    run_ours(&engine, ["images", "rm", "--sync", IMAGE]).ok();
+    let target = |space: &str, name: &str| {
+        engine.sh(&format!("ctr -n {space} images ls name=={name} | awk 'NR == 2 {{ print $2, $3 }}'"))
+    };
+    let all = "host.example/all:1";
+    let import = ["images", "import", "--local", "--index-name", all, path];
+    let told = run_ours(&engine, import);
+    assert!(told.ok().starts_with(&format!("unpacking {all} (sha256:")), "{told:?}");
+    assert!(told.ok().contains(&format!("\nunpacking {IMAGE} (sha256:")), "{told:?}");
+    engine.ctr(["-n", "theirs", "images", "import", "--index-name", all, path]).ok();
+    assert_eq!(target("default", all), target("theirs", all));
+    assert_eq!(target("default", IMAGE), target("theirs", IMAGE));
+    // An archive of docker's form has no list of that kind: one is made.
+    let docker = engine.directory().join("docker.tar");
+    fs::write(&docker, Image::busybox().docker_archive("busybox:2")).unwrap();
+    run_ours(
+        &engine,
+        ["images", "import", "--index-name", "host.example/docker:1", docker.to_str().unwrap()],
+    )
+    .ok();
+    let list = target("default", "host.example/docker:1");
+    let list = run_ours(&engine, ["content", "get", list.split(' ').nth(1).unwrap()]);
+    let one = target("default", "docker.io/library/busybox:2");
+    assert!(list.ok().contains(one.split(' ').nth(1).unwrap()), "{list:?}");
+    assert!(list.ok().contains("\"io.containerd.image.name\":\"busybox:2\""), "{list:?}");
+    for name in [all, "host.example/docker:1", "docker.io/library/busybox:2", IMAGE] {
+        run_ours(&engine, ["images", "rm", "--sync", name]).ok();
+    }
+    assert_eq!(engine.ctr(["content", "ls", "-q"]).ok(), "");
+    // A manifest and a configuration stay, and what was unpacked runs.
+    run_ours(&engine, ["images", "import", "--discard-unpacked-layers", path]).ok();
+    assert_eq!(engine.ctr(["content", "ls", "-q"]).ok().lines().count(), 2);
+    run_ours(&engine, ["run", "--rm", IMAGE, &id("discarded"), "true"]).ok();
 }
 
 #[test]

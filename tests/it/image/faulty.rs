@@ -11,8 +11,8 @@ use crate::engine::TestEngine;
 /// and knows no ranges, `refuse` cuts once and answers a range with 416, `wrong` flips a byte, `more` sends one too
 /// many, `liar` does that to manifests, `busy` answers 429 and 500 first, `limited` and `broken` never anything else,
 /// `stall` sends half and then nothing, `hold` sends as many bytes in all as the file `limit` says and then nothing,
-/// `gone` ends the registry after 400,000 bytes. A file `healed` ends all that. Each request's port and range go to
-/// the file `ranges`.
+/// `gone` ends the registry after 400,000 bytes, `once` sends half and then nothing in its first answer for each layer,
+/// `mute` never answers at all. A file `healed` ends all that. Each request's port and range go to the file `ranges`.
 const REGISTRY: &str = r#"
 import gzip, hashlib, http.server, io, json, os, random, sys, tarfile, threading, time
 random.seed(7)
@@ -50,6 +50,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         words = self.path.partition('?')[0].split('/')
         if len(words) < 6: return self.answer(200, b'')
         fault = '' if os.path.exists('healed') else words[2] if len(sys.argv) < 4 else sys.argv[3]
+        if fault == 'mute':
+            with open('ranges', 'a') as log: print('mute', sys.argv[1], file=log)
+            while not os.path.exists('healed'): time.sleep(0.05)
+            self.close_connection = True
+            return
         if words[4] == 'manifests':
             told = manifest + b' ' if fault == 'liar' and self.command == 'GET' else manifest
             data = self.answer(200, told, {'Content-Type': kind, 'Docker-Content-Digest': digest(manifest)})
@@ -73,6 +78,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.answer(code, data[begin:begin + 400_000] if fault == 'short' else data[begin:], headers)
         if fault == 'refuse' and cuts.setdefault(words[5], 0): fault = ''
         if fault == 'whole' and cuts.setdefault(words[5], 0) >= 2: fault = ''
+        if fault == 'once':
+            cuts[words[5]] = cuts.get(words[5], 0) + 1
+            fault = 'stall' if cuts[words[5]] == 1 else ''
         if fault in ('cut', 'whole', 'refuse'):
             cuts[words[5]] = cuts.get(words[5], 0) + 1
             self.wfile.write(body[:700_000 if fault == 'whole' else 400_000])
@@ -271,6 +279,52 @@ fn a_registry_that_goes_and_comes_back_is_waited_for() {
     assert!(ranges(&engine).contains("bytes="), "{}", ranges(&engine));
     engine.accept();
     is_whole(&engine, name);
+}
+
+/// How long a registry may be silent in these tests: shorter than the sixty seconds that nobody waits for here.
+#[track_caller]
+fn short_of_patience(engine: &TestEngine) {
+    engine.sh("mkdir -p /etc/wharfie; echo 'registry_timeout = \"2s\"' > /etc/wharfie/wharfie.toml");
+}
+
+#[test]
+fn a_registry_that_falls_silent_is_asked_again() {
+    let engine = TestEngine::new();
+    let _registry = registry(&engine);
+    short_of_patience(&engine);
+    let name = "127.0.0.1:5900/once/image:1";
+    engine.wharfie(["pull", name]).ok();
+    let asked = ranges(&engine);
+    // Half of each layer came before.
+    assert_eq!(asked.lines().filter(|line| line.contains("bytes=")).count(), 2, "{asked}");
+    is_whole(&engine, name);
+}
+
+#[test]
+fn the_next_mirror_goes_on_where_one_has_fallen_silent() {
+    let engine = TestEngine::new();
+    let _right = registry_on(&engine, 5900, Some(""));
+    let _stalled = registry_on(&engine, 5901, Some("stall"));
+    let _mute = registry_on(&engine, 5902, Some("mute"));
+    engine.accept();
+    short_of_patience(&engine);
+    hosts(&engine, &[5901, 5900]);
+    engine.wharfie(["pull", "far.example/some/image:1"]).ok();
+    let asked = ranges(&engine);
+    let on =
+        |port: &str| asked.lines().filter(|line| line.contains("bytes=") && line.ends_with(port)).count();
+    assert_eq!((on("5900"), on("5901")), (2, 0), "{asked}");
+    is_whole(&engine, "far.example/some/image:1");
+    // One that never says a word costs its time once, not for each layer.
+    hosts(&engine, &[5902, 5900]);
+    engine.wharfie(["pull", "far.example/some/image:1"]).ok();
+    assert_eq!(ranges(&engine).matches("mute 5902").count(), 1, "{}", ranges(&engine));
+    is_whole(&engine, "far.example/some/image:1");
+    // What the file says has to make sense.
+    engine.sh("echo 'registry_timeout = \"soon\"' > /etc/wharfie/wharfie.toml");
+    let output = engine.wharfie(["pull", "far.example/some/image:1"]);
+    assert!(output.stderr.contains("registry_timeout \"soon\""), "{output:?}");
+    assert_ne!(output.code, 0, "{output:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod faulty;
 mod kubernetes;
 mod loading;
 mod look;
+mod memory;
 mod names;
 mod prune;
 mod pull;

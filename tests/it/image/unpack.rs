@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::engine::TestEngine;
-use crate::images::{Image, Packing, busybox_rootfs};
+use crate::images::{Entry, Image, Packing, busybox_rootfs, hostile_tar};
 use crate::registry::Guard;
 
 /// Layers with everything that a tar can say; each hides things of those below.
@@ -97,6 +97,9 @@ tar(where + '/1', [
     ('empty', F, {}),
     ('dangling', S, dict(linkname='../../../../nowhere')),
     ('link-of-a-link', L, dict(linkname='dangling')),
+    ('attributed link', S, dict(linkname='ping', pax_headers={'SCHILY.xattr.security.colour': 'green'})),
+    ('attributed pipe', P, dict(pax_headers={'SCHILY.xattr.security.colour': 'green'})),
+    ('attributed device', C, dict(devmajor=1, devminor=3, pax_headers={'SCHILY.xattr.security.colour': 'green'})),
 ])
 tar(where + '/2', [
     ('opaque/new', F, dict(body=b'newer')),
@@ -200,6 +203,41 @@ fn every_entry_is_unpacked_as_containerd_does() {
     let engine = TestEngine::new();
     let ours = is_the_same_for_both(&engine, &Image::new(odd_layers(&engine)));
     assert!(ours.contains("opaque/new") && ours.contains("user.colour"), "{ours}");
+    assert_eq!(ours.matches("'security.colour': b'green'").count(), 3, "{ours}");
+}
+
+/// Neither containerd nor wharfie makes anything of an image with this layer on busybox's: what wharfie says.
+#[track_caller]
+fn is_refused_by_both(engine: &TestEngine, layer: Vec<u8>) -> String {
+    let image = Image::new([fs::read(busybox_rootfs()).expect("read a tar"), layer]);
+    let name = "docker.io/library/odd:latest";
+    fs::write(engine.directory().join("home/image.tar"), image.oci_archive(name)).expect("write an archive");
+    let theirs = engine.ctr(["-n", "theirs", "images", "import", "image.tar"]);
+    theirs.fails(1);
+    engine.ctr(["-n", "theirs", "images", "rm", "--sync", name]);
+    let ours = engine.wharfie(["-n", "ours", "load", "-i", "image.tar"]);
+    ours.fails(1).to_owned()
+}
+
+#[test]
+fn what_containerd_refuses_is_no_image_either() {
+    let engine = TestEngine::new();
+    engine.accept();
+    // A file of the layer below, which is not in the directory that a layer is written into.
+    let lower = hostile_tar(&[Entry::Hardlink("link", "bin/busybox")]);
+    let told = is_refused_by_both(&engine, lower);
+    assert!(told.contains("no such file or directory"), "{told}");
+    // GNU tar's own form of sparse files; the others are above.
+    engine.sh(SPARSE);
+    engine.sh("cd sparse; tar --sparse --format=gnu -cf ../gnu holes nothing");
+    let gnu = fs::read(engine.directory().join("home/gnu")).expect("read a layer");
+    let told = is_refused_by_both(&engine, gnu);
+    assert!(told.contains("unhandled tar header type 83"), "{told}");
+    // xz is no compression of layers.
+    engine.sh("cd sparse; tar -cJf ../xz nothing");
+    let xz = fs::read(engine.directory().join("home/xz")).expect("read a layer");
+    is_refused_by_both(&engine, xz);
+    engine.assert_clean();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{copied, here, image, index_archive, load_whole, remote};
 use crate::engine::{BUSYBOX, TestEngine};
-use crate::images::Image;
+use crate::images::{Image, tar_of};
 use crate::registry::Guard;
 
 /// A blob of JSON in containerd's store.
@@ -133,6 +133,66 @@ fn platforms_are_chosen_and_indexes_kept() {
     let by_ctr =
         engine.wharfie(["ctr", "images", "convert", "--uncompress", name, "docker.io/library/ctr:1"]);
     assert_eq!(by_ctr.ok(), here(&engine, "ctr:1"));
+}
+
+#[test]
+fn layers_on_their_way_are_told_and_attestations_stay() {
+    let engine = TestEngine::new();
+    let host = image(51, 30_000);
+    let attestation = Image::new([b"{\"predicate\":1}".to_vec()]).blobs();
+    let blobs: Vec<_> = host.blobs().into_iter().chain(attestation).collect();
+    let described = |blob: &crate::images::Blob| serde_json::json!({ "mediaType": blob.media_type, "digest": blob.digest, "size": blob.bytes.len() });
+    let (mut one, mut other) = (described(&blobs[0]), described(&blobs[4]));
+    one["platform"] = serde_json::json!({ "os": "linux", "architecture": host.architecture });
+    other["platform"] = serde_json::json!({ "os": "unknown", "architecture": "unknown" });
+    other["annotations"] = serde_json::json!({
+        "vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": blobs[0].digest,
+    });
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let index =
+        serde_json::json!({ "schemaVersion": 2, "mediaType": kind, "manifests": [one, other] }).to_string();
+    let digest = super::sha256(index.as_bytes());
+    let top = serde_json::json!({ "schemaVersion": 2, "manifests": [{
+        "mediaType": kind, "digest": digest, "size": index.len(),
+        "annotations": { "io.containerd.image.name": "docker.io/library/attested:1" },
+    }] });
+    let mut files = vec![
+        ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
+        ("index.json".to_owned(), top.to_string().into_bytes()),
+        (format!("blobs/sha256/{}", &digest["sha256:".len()..]), index.into_bytes()),
+    ];
+    files.extend(blobs.iter().map(|blob| (blob.path(), blob.bytes.clone())));
+    load_whole(&engine, &tar_of(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))));
+    engine.accept();
+    // Nothing is said where nothing is compressed.
+    let same = engine.wharfie(["image", "convert", "--all-platforms", "attested:1", "same:1"]);
+    assert_eq!((same.ok(), same.stderr.as_str()), (digest.as_str(), ""));
+    let made = engine.wharfie(["image", "convert", "--zstd", "--all-platforms", "attested:1", "made:1"]);
+    let index = json(&engine, made.ok());
+    let short = |at: usize| blobs[at].digest["sha256:".len()..][..12].to_owned();
+    for layer in [short(2), short(3)] {
+        for word in ["Converting", "Converted"] {
+            assert!(made.stderr.contains(&format!("{layer}: {word}\n")), "{made:?}");
+        }
+    }
+    let manifests = index["manifests"].as_array().unwrap();
+    assert_eq!(manifests.len(), 2, "{index}");
+    assert!(
+        kinds(&json(&engine, manifests[0]["digest"].as_str().unwrap()))
+            .iter()
+            .all(|kind| kind.ends_with("+zstd"))
+    );
+    assert_eq!(manifests[1]["digest"], blobs[4].digest.as_str());
+    assert_eq!(manifests[1]["annotations"]["vnd.docker.reference.digest"], manifests[0]["digest"]);
+    // It is kept by the new image alone, too.
+    engine.wharfie(["rmi", "attested:1", "same:1"]).ok();
+    json(&engine, &blobs[4].digest);
+    // One platform is an image, and has none.
+    let one = engine.wharfie(["image", "convert", "--uncompress", "made:1", "one:1"]);
+    assert!(json(&engine, one.ok())["layers"].is_array());
+    engine.wharfie(["rmi", "made:1", "one:1"]).ok();
+    assert_eq!(engine.ctr(["content", "ls", "-q"]).ok(), "");
+    engine.assert_clean();
 }
 
 #[test]

@@ -12,7 +12,8 @@ use crate::engine::TestEngine;
 /// `cut` reads a third of the first PUT, keeps it and hangs up; `lost` forgets it as well, and cuts the second chunk;
 /// `whole` cuts the first PUT and takes no chunks; `busy` answers 429 to the first POST until a second has passed, and
 /// 500 to the first PUT; `stall` reads a third and then nothing until a file `healed` is there; `expire` wants a
-/// token, each of which is good for four requests; `denied` lets nobody push; `wrong` finds every digest wrong.
+/// token, each of which is good for four requests; `denied` lets nobody push; `wrong` finds every digest wrong; `slow`
+/// reads 1.6 MB a second.
 const REGISTRY: &str = r#"
 import hashlib, http.server, json, os, sys, threading, time, urllib.parse, uuid
 blobs, manifests, uploads, tokens, seen, lock = {}, {}, {}, {}, {}, threading.Lock()
@@ -30,11 +31,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def error(self, code, kind, message, headers={}):
         if self.unread: self.body()
         self.answer(code, headers, json.dumps({'errors': [{'code': kind, 'message': message}]}).encode())
-    def body(self, limit=None):
+    def body(self, limit=None, slowly=False):
         self.unread = False
         length = int(self.headers.get('Content-Length') or 0)
         data = bytearray()
         while len(data) < min(length, limit or length):
+            if slowly: time.sleep(0.04)
             part = self.rfile.read(min(65536, min(length, limit or length) - len(data)))
             if not part: break
             data += part
@@ -120,7 +122,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         cut = cut or (fault == 'lost' and self.command == 'PATCH' and len(data) > 0 and self.first(name, 'chunk'))
         if large and fault == 'busy' and self.command == 'PUT' and self.first('put'):
             return self.error(500, 'UNKNOWN', 'try again', {'Retry-After': '0'})
-        came = self.body(length // 3 if cut else None)
+        came = self.body(length // 3 if cut else None, fault == 'slow')
         data += came
         self.note(name, 'bytes', len(came), self.headers.get('Content-Range', 'all' if length else 'end'))
         if cut:
@@ -283,6 +285,39 @@ fn a_killed_push_leaves_nothing_and_can_be_made_again() {
     engine.sh("pkill -9 -x wharfie || true; while pgrep -x wharfie >/dev/null; do sleep 0.02; done");
     fs::write(engine.directory().join("home/healed"), "").expect("write a file");
     engine.wharfie(["push", &name]).ok();
+    engine.wharfie(["rmi", &name]).ok();
+    engine.assert_clean();
+}
+
+#[track_caller]
+fn short_of_patience(engine: &TestEngine) {
+    engine.sh("mkdir -p /etc/wharfie; echo 'registry_timeout = \"3s\"' > /etc/wharfie/wharfie.toml");
+}
+
+#[test]
+fn what_takes_long_to_send_is_sent_once() {
+    let engine = TestEngine::new();
+    let _registry = registry(&engine);
+    short_of_patience(&engine);
+    let (name, total) = loaded(&engine, "slow", 12_000_000);
+    engine.wharfie(["push", &name]).ok();
+    let asked = requests(&engine);
+    assert_eq!(bytes(&asked), total, "{asked}");
+    assert!(!asked.contains("PATCH") && !asked.contains(" status "), "{asked}");
+    engine.wharfie(["rmi", &name]).ok();
+    engine.assert_clean();
+}
+
+#[test]
+fn a_push_goes_on_where_a_registry_has_fallen_silent() {
+    let engine = TestEngine::new();
+    let _registry = registry(&engine);
+    short_of_patience(&engine);
+    let (name, total) = loaded(&engine, "stall", 30_000_000);
+    engine.wharfie(["push", &name]).ok();
+    let asked = requests(&engine);
+    assert_eq!(bytes(&asked), total, "{asked}");
+    assert_eq!(asked.matches("GET stall/app status").count(), 1, "{asked}");
     engine.wharfie(["rmi", &name]).ok();
     engine.assert_clean();
 }

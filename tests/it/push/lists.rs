@@ -52,6 +52,14 @@ fn a_list_is_made_annotated_pushed_and_read_by_others() {
     assert!(stored.starts_with(&begin), "{stored}\n{begin}");
     assert!(stored.contains(r#"","OCIManifest":{"schemaVersion":2,"mediaType":"#), "{stored}");
 
+    // A shell is told of it, and of one whose tag looks like a part of a name, but not of one that could be several.
+    for more in ["app:all-x_y", "app_all:1"] {
+        engine.wharfie(["manifest", "create", &at(more), &at("app:amd64")]).ok();
+    }
+    let told = engine.call(["--", "wharfie", "manifest", "push", &host]).env("COMPLETE", "fish").run();
+    assert_eq!(told.ok(), format!("{list}\n{}", at("app:all-x_y")));
+    engine.wharfie(["manifest", "rm", &at("app:all-x_y"), &at("app_all:1")]).ok();
+
     let again = engine.wharfie(["manifest", "create", &list, &at("app:amd64")]);
     assert!(again.fails(1).contains("refusing to amend an existing manifest list with no --amend flag"));
     engine.wharfie(["manifest", "create", "-a", &list, &at("other:s390x")]).ok();

@@ -286,3 +286,72 @@ fn a_connection_that_breaks_twice_costs_no_push() {
     engine.wharfie(["rmi", name]).ok();
     engine.assert_clean();
 }
+
+#[test]
+fn each_request_of_a_push_is_told() {
+    let engine = TestEngine::new();
+    let registry = engine.registry(Guard::Password);
+    let host = &registry.host;
+    engine.call(["login", "-u", USER, "--password-stdin", host]).stdin(PASSWORD).run().ok();
+    let name = format!("{host}/app:1");
+    engine.load_with_ctr(&name, &image(31, 40_000));
+    let pushed = engine.wharfie(["push", "--trace", &name]);
+    assert!(pushed.ok().contains("1: digest: sha256:"), "{pushed:?}");
+    let told = |begin: &str| {
+        let begin = begin.replace("HOST", &format!("http://{host}/v2/app"));
+        pushed.stderr.lines().filter(|line| line.starts_with(&begin)).collect::<Vec<_>>()
+    };
+    // Who asks is found out once; then each blob is asked for, begun and sent, and the manifest comes last.
+    assert_eq!(
+        told("HEAD HOST/manifests/sha256:").iter().filter(|line| line.contains(" 401 ")).count(),
+        1,
+        "{pushed:?}"
+    );
+    assert_eq!(
+        told("HEAD HOST/blobs/sha256:").iter().filter(|line| line.contains(" 404 ")).count(),
+        3,
+        "{pushed:?}"
+    );
+    assert_eq!(told("POST HOST/blobs/uploads/ 202 ").len(), 3, "{pushed:?}");
+    let sent = told("PUT HOST/blobs/uploads/");
+    assert_eq!(sent.iter().filter(|line| line.contains(" 201 ")).count(), 3, "{pushed:?}");
+    assert!(sent.iter().any(|line| line.contains("41.")), "its bytes: {pushed:?}");
+    assert_eq!(told("PUT HOST/manifests/1 201 ").len(), 1, "{pushed:?}");
+    assert!(sent.iter().all(|line| line.contains("credentials: config.json, host: default")), "{pushed:?}");
+    assert!(!pushed.stderr.contains(PASSWORD) && !pushed.stderr.contains("_state"), "{pushed:?}");
+    engine.wharfie(["rmi", &name]).ok();
+    engine.assert_clean();
+}
+
+#[test]
+fn indexes_inside_of_indexes_are_pushed_whole() {
+    let engine = TestEngine::new();
+    let registry = engine.registry(Guard::Plain);
+    let name = format!("{}/nested:1", registry.host);
+    let own = Image::busybox().architecture;
+    let far = if own == "arm64" { "amd64" } else { "arm64" };
+    let images = [(far, 41), (own.as_str(), 42)].map(|(architecture, seed)| {
+        let mut image = image(seed, 5000);
+        image.architecture = architecture.into();
+        image
+    });
+    load_whole(&engine, &crate::images::index_archive(&name, &images, 2));
+    let digest = here(&engine, &name);
+    let pushed = engine.wharfie(["push", &name]);
+    assert!(pushed.ok().contains(&format!("1: digest: {digest} size: ")), "{pushed:?}");
+    // Three lists, one in the other, and at their end the images, which can be had.
+    let (mut at, mut manifests) = (remote(&engine, &name), Vec::new());
+    assert_eq!(at.0, digest);
+    for _ in 0..3 {
+        manifests = at.1["manifests"].as_array().unwrap().clone();
+        let first = manifests[0]["digest"].as_str().unwrap();
+        at = remote(&engine, &format!("{}/nested@{first}", registry.host));
+    }
+    assert_eq!(manifests.len(), 2);
+    for manifest in manifests {
+        let one = format!("{}/nested@{}", registry.host, manifest["digest"].as_str().unwrap());
+        assert_eq!(copied(&engine, &one), 5, "{one}");
+    }
+    engine.wharfie(["rmi", &name]).ok();
+    engine.assert_clean();
+}

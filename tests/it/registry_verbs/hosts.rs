@@ -5,7 +5,7 @@ use std::fs;
 use super::{configure, server};
 use crate::engine::TestEngine;
 use crate::images::{Image, tar_of};
-use crate::registry::{Guard, PASSWORD, Registry, USER};
+use crate::registry::{Guard, PASSWORD, Registry, USER, certificates};
 
 fn image(text: &str) -> Image {
     Image::new([tar_of([("file", text.as_bytes())])])
@@ -255,5 +255,65 @@ http.server.ThreadingHTTPServer(('127.0.0.1', int(sys.argv[1])), Handler).serve_
         "ls: cannot access 'proxied': No such file or directory"
     );
     engine.wharfie(["rmi", "far.example/app:1", &own]).ok();
+    engine.assert_clean();
+}
+
+#[test]
+fn certificates_are_shown_and_demanded() {
+    let engine = TestEngine::new();
+    let registry = engine.registry(Guard::ClientCertificate);
+    registry.put("app", "1", &image("guarded by certificates"));
+    // Another authority of the same kind, which the registry has never heard of.
+    let own = registry.authority.parent().unwrap().to_owned();
+    let other = engine.directory().join("other");
+    fs::create_dir(&other).unwrap();
+    certificates(&other);
+    let place = "/etc/containerd/certs.d/far.example";
+    engine.sh(&format!(
+        "mkdir -p {place}; cp {}/server.crt {place}/right.cert; cp {0}/server.key {place}/right.key; cp {0}/ca.crt {place}/right.crt
+         cp {}/server.crt {place}/wrong.cert; cp {1}/server.key {place}/wrong.key; cp {1}/ca.crt {place}/wrong.crt
+         cat {place}/wrong.cert {place}/wrong.key > {place}/both.pem",
+        own.display(),
+        other.display()
+    ));
+    let name = "far.example/app:1";
+    let pull = |settings: &str| {
+        let text = format!("[host.\"https://{}\"]\n{settings}\n", registry.host);
+        engine.sh(&hosts("far.example", &format!("server = \"http://127.0.0.1:1\"\n{text}")));
+        let pulled = engine.wharfie(["pull", "-q", name]);
+        if pulled.code == 0 {
+            engine.wharfie(["rmi", name]).ok();
+        }
+        pulled
+    };
+    let right = "[\"right.cert\", \"right.key\"]";
+    for client in [
+        format!("[{right}]"),
+        // Of several the one that the registry takes, wherever it stands.
+        format!("[\"both.pem\", {right}]"),
+        format!("[[\"wrong.cert\", \"wrong.key\"], {right}, \"both.pem\"]"),
+    ] {
+        for trust in ["ca = [\"wrong.crt\", \"right.crt\"]", "ca = \"right.crt\"", "skip_verify = true"] {
+            assert_eq!(pull(&format!("{trust}\nclient = {client}")).ok(), name, "{trust} {client}");
+        }
+    }
+    // Nobody else gets in: with no certificate, or with somebody else's.
+    for client in ["", "client = \"both.pem\""] {
+        let refused = pull(&format!("ca = \"right.crt\"\n{client}"));
+        assert!(refused.fails(1).contains("ertificate"), "{client}: {refused:?}");
+    }
+    // And a registry that nobody vouches for is not talked to.
+    let refused = pull(&format!("ca = [\"wrong.crt\"]\nclient = [{right}]"));
+    assert!(refused.fails(1).contains("invalid peer certificate: UnknownIssuer"), "{refused:?}");
+    let checked = engine.wharfie(["registry", "check", "--format", "{{.TLS}}", name]);
+    assert_eq!(checked.stdout.lines().next(), Some("invalid"), "{checked:?}");
+    // A mistake is named with its file.
+    for (client, file) in [("[[\"right.cert\", \"gone.key\"]]", "gone.key"), ("\"right.cert\"", "right.cert")]
+    {
+        let mistaken = pull(&format!("ca = \"right.crt\"\nclient = {client}"));
+        assert!(mistaken.fails(1).contains(&format!("{place}/{file}")), "{mistaken:?}");
+    }
+    let mixed = pull(&format!("ca = \"right.key\"\nclient = [{right}]"));
+    assert!(mixed.fails(1).contains("right.key"), "{mixed:?}");
     engine.assert_clean();
 }
