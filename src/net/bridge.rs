@@ -145,6 +145,7 @@ impl Bridge<'_> {
             masquerade: network.settings.masquerade,
             isolated: network.settings.isolated,
             internal: network.internal,
+            separate: network.settings.port_isolation,
         })?;
         Ok(bridge)
     }

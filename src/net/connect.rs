@@ -11,7 +11,8 @@ use super::driver::{self, SetUp};
 use super::firewall::Firewall;
 use super::known::DEFAULT;
 use super::{
-    Connect, Connection, Endpoint, Join, Networks, Publish, PublishedPort, collect, namespace, ports, sysctl,
+    Connect, Connection, Endpoint, Join, Networks, Publish, PublishedPort, collect, loopback, namespace,
+    ports, sysctl,
 };
 use crate::store::{Lock, make_directory};
 use crate::{Error, Kind, Result};
@@ -35,7 +36,7 @@ impl Networks {
             return Ok(connection);
         }
         let first = way_out(&networks, &wish.endpoints);
-        let wish = &bound(wish, &networks[first]);
+        let wish = &Connect { ports: bound(&wish.ports, &networks[first]), ..wish.clone() };
         let inside = namespace::open(namespace)?;
         let firewall = Firewall::open()?;
         let outcome = self
@@ -174,13 +175,9 @@ impl Networks {
         endpoint: &Endpoint,
         firewall: &Firewall,
     ) -> Result<Vec<PublishedPort>> {
-        let address =
-            |v4: bool| endpoint.addresses.iter().map(|net| net.addr()).find(|ip| ip.is_ipv4() == v4);
-        let (v4, v6) = (address(true), address(false));
+        let (v4, v6) = endpoint.first_addresses();
         let words = |error| in_dockers_words(error, &wish.name);
-        if v4.is_some() {
-            sysctl::route_loopback(&endpoint.bridge)?;
-        }
+        loopback::lead(&endpoint.bridge, (v4.is_some(), v6.is_some()), firewall)?;
         // Held from the look to the rules, so that two commands never choose one port.
         let _lock = self.lock_ports()?;
         let families = (v4.is_some(), v6.is_some());
@@ -199,15 +196,10 @@ fn way_out(networks: &[Network], joins: &[Join]) -> usize {
     networks.iter().zip(joins).enumerate().map(key).min().map_or(0, |(_, index)| index)
 }
 
-/// The wish with the network's own address for ports that name none (`host_binding_ipv4`).
-fn bound(wish: &Connect, network: &Network) -> Connect {
-    let mut wish = wish.clone();
-    if let Some(address) = network.settings.host_binding {
-        for port in &mut wish.ports {
-            port.host_ip = port.host_ip.or(Some(address));
-        }
-    }
-    wish
+/// The ports with the network's own address for those that name none (`host_binding_ipv4`).
+pub(super) fn bound(ports: &[Publish], network: &Network) -> Vec<Publish> {
+    let on = |port: &Publish| port.host_ip.or(network.settings.host_binding);
+    ports.iter().map(|port| Publish { host_ip: on(port), ..port.clone() }).collect()
 }
 
 fn as_asked(port: &Publish) -> Option<PublishedPort> {

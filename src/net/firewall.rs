@@ -2,7 +2,7 @@
 //! so that a network or a port comes and goes by one element, in constant time, and each element's comment
 //! tells whose it is.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -47,6 +47,8 @@ pub(crate) struct Zone<'a> {
     pub(crate) isolated: bool,
     /// No traffic between this network and anything but this host.
     pub(crate) internal: bool,
+    /// No traffic between its containers by way of its router; the bridge's ports see to the rest.
+    pub(crate) separate: bool,
 }
 
 /// The firewall of the calling thread's network namespace.
@@ -100,7 +102,9 @@ impl Firewall {
                 let mut batch = Batch::new();
                 let plain = |key: Vec<u8>| Element { key, comment: comment.clone(), ..Element::default() };
                 batch.add(family, (TABLE, "bridges"), &[plain(key.clone())], false);
-                batch.add(family, (TABLE, "pairs"), &[plain([key.clone(), key.clone()].concat())], false);
+                if !zone.separate {
+                    batch.add(family, (TABLE, "pairs"), &[plain([key.clone(), key.clone()].concat())], false);
+                }
                 if zone.isolated {
                     batch.add(family, (TABLE, "isolated"), &[plain(key.clone())], false);
                 }
@@ -186,6 +190,24 @@ impl Firewall {
             ports.iter().filter(udp).map(|port| (port.host, port.host_port)).collect();
         conntrack::forget_udp(&self.0, &ports)
             .map_err(|errno| failed("forget connections to the ports", errno))
+    }
+
+    /// Whether ports published on every address are published on `::1` too, or that address is left alone.
+    pub(crate) fn serve_loopback(&self, serve: bool) -> Result<()> {
+        let key = octets(Ipv6Addr::LOCALHOST.into());
+        let there = self.elements(Family::V6, "loopback")?.iter().any(|element| element.key == key);
+        let element = Element { key, ..Element::default() };
+        let mut batch = Batch::new();
+        match (serve, there) {
+            (true, false) => batch.add(Family::V6, (TABLE, "loopback"), &[element], false),
+            (false, true) => batch.remove(Family::V6, (TABLE, "loopback"), &[element]),
+            _ => return Ok(()),
+        }
+        match batch.commit(&self.0) {
+            // The table of an earlier version has no such set, and another command may have been faster.
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(failed("publish on the loopback", errno)),
+        }
     }
 
     /// Every published port.
@@ -328,7 +350,8 @@ fn zone_comment(zone: &Zone) -> String {
     let masquerade = if zone.masquerade { " masquerade" } else { "" };
     let isolated = if zone.isolated { " isolated" } else { "" };
     let internal = if zone.internal { " internal" } else { "" };
-    format!("{} {}{masquerade}{isolated}{internal}", zone.name, subnets.join(" "))
+    let separate = if zone.separate { " separate" } else { "" };
+    format!("{} {}{masquerade}{isolated}{internal}{separate}", zone.name, subnets.join(" "))
 }
 
 fn interval(subnet: &IpNet, comment: &str) -> [Element; 2] {

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::bridge::host_interfaces;
 use super::cni::Network;
+use super::connect::bound;
 use super::driver::{self, SetUp};
 use super::firewall::Firewall;
 use super::link::Links;
@@ -130,12 +131,7 @@ impl Networks {
             Some(first) => self.lead_out(connection, first),
             None => Ok(()),
         };
-        let ports = if connection.ports.is_empty() {
-            Ok(())
-        } else {
-            self.withdraw(&connection.owner).and_then(|()| self.publish_again(connection))
-        };
-        collect([route, ports])
+        collect([route, self.restore_ports(connection)])
     }
 
     /// Takes the endpoint's link and addresses.
@@ -180,7 +176,7 @@ impl Networks {
             let firewall = Firewall::open()?;
             // The same ports as before, where there were any.
             let again = again(&before.ports, first);
-            let ports = if again.is_empty() { wish.ports.clone() } else { again };
+            let ports = if again.is_empty() { bound(&wish.ports, &network) } else { again };
             let wish = Connect { ports, ..wish.clone() };
             let published = self.publish(&wish, first, &firewall);
             firewall.close_after_removal();
@@ -225,20 +221,6 @@ impl Networks {
     fn withdraw(&self, owner: &str) -> Result<()> {
         let tag = self.tag(owner);
         Firewall::open().and_then(|firewall| firewall.withdraw(|found| found == tag)).map(drop)
-    }
-
-    fn publish_again(&self, connection: &Connection) -> Result<()> {
-        let Some(first) = connection.endpoints.first() else { return Ok(()) };
-        let wish = Connect {
-            owner: connection.owner.clone(),
-            name: connection.owner.clone(),
-            endpoints: Vec::new(),
-            ports: again(&connection.ports, first),
-        };
-        let firewall = Firewall::open()?;
-        let published = self.publish(&wish, first, &firewall).map(drop);
-        firewall.close(Duration::ZERO);
-        published
     }
 }
 

@@ -1,13 +1,14 @@
 //! Links, addresses and routes by route netlink: what each act is called, and its bytes.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use ipnet::IpNet;
 use rustix::io::Errno;
 
 use super::netlink::{
-    ACK, CREATE, DUMP, EXCL, Messages, REPLACE, Refused, Socket, as_text, attribute, attributes, u32_at,
+    ACK, APPEND, CREATE, DUMP, EXCL, Messages, REPLACE, Refused, Socket, as_text, attribute, attributes,
+    u32_at,
 };
 use crate::{Error, Result};
 
@@ -48,8 +49,10 @@ const AF_INET: u8 = 2;
 const AF_BRIDGE: u8 = 7;
 const AF_INET6: u8 = 10;
 const RT_TABLE_MAIN: u8 = 254;
+const RT_TABLE_LOCAL: u8 = 255;
 const RTPROT_BOOT: u8 = 3;
 const RTN_UNICAST: u8 = 1;
+const RTN_LOCAL: u8 = 2;
 
 /// The longest name of a link.
 pub(crate) const NAME_LIMIT: usize = 15;
@@ -233,6 +236,15 @@ impl Links {
             self.run(messages, &[], "move the default route")?;
         }
         Ok(())
+    }
+
+    /// Takes packets to an address of the host's own that come by this link. Done already, it is left as it is.
+    pub(crate) fn accept(&self, index: u32, address: Ipv6Addr) -> Result<()> {
+        let mut messages = Messages::new();
+        let header = [AF_INET6, 128, 0, 0, RT_TABLE_LOCAL, RTPROT_BOOT, 0, RTN_LOCAL, 0, 0, 0, 0];
+        messages.message(NEWROUTE, ACK | CREATE | APPEND, &header).put(RTA_DST, &address.octets());
+        messages.native(RTA_OIF, index);
+        self.run(messages, &[], &format!("take packets to {address}"))
     }
 
     /// Every address of the namespace and every destination in its main routing table but the default, without

@@ -15,6 +15,7 @@ mod firewall;
 mod join;
 mod known;
 mod link;
+mod loopback;
 pub mod names;
 mod namespace;
 mod netlink;

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::connect::in_dockers_words;
+use super::connect::{bound, in_dockers_words};
 use super::firewall::{Firewall, Published};
-use super::{Connection, Networks, Publish, PublishedPort, ports, sysctl};
+use super::{Connection, Endpoint, Networks, Publish, PublishedPort, loopback, ports};
 use crate::{Error, Result};
 
 /// What is to change.
@@ -36,33 +36,62 @@ impl Networks {
             )
             .hint("ports of other networks are published when the container starts"));
         };
-        let native = self.get(&endpoint.network).is_ok_and(|network| network.settings.native);
-        if !native {
+        let network = self.get(&endpoint.network).ok().filter(|network| network.settings.native);
+        let Some(network) = network else {
             return Err(Error::conflict(format!(
                 "its ports cannot change while it runs: plugins publish those of the network {}",
                 endpoint.network
             ))
             .hint("stop the container, change its ports, and start it"));
-        }
-        let address = |v4| endpoint.addresses.iter().map(ipnet::IpNet::addr).find(|ip| ip.is_ipv4() == v4);
-        let (v4, v6) = (address(true), address(false));
-        if v4.is_some() {
-            sysctl::route_loopback(&endpoint.bridge)?;
-        }
+        };
+        let (v4, v6) = endpoint.first_addresses();
         let words = |error| in_dockers_words(error, name);
         let tag = self.tag(&connection.owner);
         let firewall = Firewall::open()?;
+        loopback::lead(&endpoint.bridge, (v4.is_some(), v6.is_some()), &firewall)?;
         // Held from the look to the rules, so that two commands never choose one port.
         let _lock = self.lock_ports()?;
         let is_gone = |port: &Published| port.tag == tag && wish.gone.iter().any(|gone| is_of(port, gone));
         let (gone, taken): (Vec<Published>, Vec<Published>) =
             firewall.published()?.into_iter().partition(is_gone);
-        let chosen = ports::choose(&wish.new, &taken, (v4.is_some(), v6.is_some())).map_err(words)?;
+        let chosen = ports::choose(&bound(&wish.new, &network), &taken, (v4.is_some(), v6.is_some()))
+            .map_err(words)?;
         let outcome = firewall.exchange(&gone, &rules(&chosen.ports, &tag, (v4, v6))).map_err(words);
         firewall.close(Duration::ZERO);
         outcome?;
         let kept = connection.ports.iter().filter(|port| !wish.gone.contains(port)).cloned();
         Ok(kept.chain(chosen.ports).collect())
+    }
+
+    /// Brings the rules of a container's ports to what `connection` says, whatever a killed command has left: none
+    /// where it says nothing.
+    ///
+    /// # Errors
+    /// docker's words for a port that another container has by now.
+    pub fn restore_ports(&self, connection: &Connection) -> Result<()> {
+        let tag = self.tag(&connection.owner);
+        let endpoint = connection.endpoints.first().filter(|endpoint| !endpoint.bridge.is_empty());
+        let kept = endpoint
+            .map(|endpoint| rules(&connection.ports, &tag, endpoint.first_addresses()))
+            .unwrap_or_default();
+        let firewall = Firewall::open()?;
+        let _lock = self.lock_ports()?;
+        let there: Vec<Published> =
+            firewall.published()?.into_iter().filter(|port| port.tag == tag).collect();
+        let without = |ports: &[Published], others: &[Published]| -> Vec<Published> {
+            ports.iter().filter(|port| !others.contains(port)).cloned().collect()
+        };
+        let outcome = firewall.exchange(&without(&there, &kept), &without(&kept, &there));
+        firewall.close_after_removal();
+        outcome
+    }
+}
+
+impl Endpoint {
+    /// Its first address of each family, where ports lead to.
+    pub(super) fn first_addresses(&self) -> (Option<IpAddr>, Option<IpAddr>) {
+        let first = |v4| self.addresses.iter().map(ipnet::IpNet::addr).find(|ip| ip.is_ipv4() == v4);
+        (first(true), first(false))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The fixed part of the rules: what the table is made of before any network or port is in it.
 
+use std::net::Ipv6Addr;
+
 use super::nftables::{Batch, Family, Hook, Set, Step};
 
 /// The table's name.
@@ -52,6 +54,7 @@ pub(crate) fn foundation(family: Family) -> Batch {
         set("guarded", (IFNAME, 16), None, false),
         set("subnets", (address, length), None, true),
         set("masqueraded", (address, length), None, true),
+        set("loopback", (address, length), None, false),
         set("published_any", port, target, false),
         set("published", ((address << 6 | PROTOCOL) << 6 | SERVICE, length + 8), target, false),
     ];
@@ -107,9 +110,17 @@ pub(crate) fn foundation(family: Family) -> Batch {
         ],
     );
     rule("prerouting", &[Step::Jump(PUBLISH)]);
+    // Where answers could not come back to ::1, a connection to it is refused at once.
+    let own_loopback = Ipv6Addr::LOCALHOST.octets();
+    let is_own_loopback = Step::Equal { register: SHORT, value: &own_loopback };
+    if family == Family::V6 {
+        let to = Step::Payload { base: NETWORK, offset: destination, length, register: SHORT };
+        let unserved = Step::NotIn { set: "loopback", register: SHORT };
+        rule("output", &[to, is_own_loopback, unserved, Step::Accept]);
+    }
     rule("output", &[Step::Jump(PUBLISH)]);
 
-    // What came to a published port from 127.0.0.1, or from the container's own subnet, needs an answer by
+    // What came to a published port from 127.0.0.1 or ::1, or from the container's own subnet, needs an answer by
     // the same way: its source becomes the bridge. Clients from elsewhere keep their address.
     let to_bridge = Step::In { set: "bridges", register: LONG };
     let rewritten = ct(CT_STATUS, STATUS_DESTINATION_NAT);
@@ -117,6 +128,8 @@ pub(crate) fn foundation(family: Family) -> Batch {
         let first = Step::Payload { base: NETWORK, offset: source, length: 1, register: LONG };
         let loopback = Step::Equal { register: LONG, value: &[127] };
         rule("postrouting", &[first, loopback, oif, to_bridge, Step::Masquerade]);
+    } else {
+        rule("postrouting", &[from, is_own_loopback, oif, to_bridge, Step::Masquerade]);
     }
     let own = Step::In { set: "subnets", register: SHORT };
     let [status, mask, set] = rewritten;

@@ -107,7 +107,7 @@ fn links_and_rules(engine: &TestEngine) -> Vec<String> {
             let elements = table["elem"].as_array().into_iter().flatten();
             let made = elements.filter(|element| element.to_string().split('"').any(is_of_network));
             things.extend(made.map(|element| format!("nft {kind} {} element {element}", table["name"])));
-            if ["bridges", "pairs", "isolated", "internal", "guarded", "subnets", "masqueraded"]
+            if ["bridges", "pairs", "isolated", "internal", "guarded", "subnets", "masqueraded", "loopback"]
                 .iter()
                 .any(|set| table["name"] == *set)
             {

@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{kill, locate, permit};
+use crate::engine::container::{kill, locate, permit, settle};
 use crate::error::Result;
 
 /// Flags of `kill`.
@@ -23,6 +23,7 @@ pub struct Args {
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = cx.engine().await?;
+    settle(&engine).await?;
     let mut failures = Failures::default();
     for reference in &args.containers {
         let killed = async {

@@ -3,7 +3,7 @@
 use crate::cli::args::parse::number;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{locate, permit, restart};
+use crate::engine::container::{locate, permit, restart, settle};
 use crate::error::Result;
 
 /// Flags of `restart`.
@@ -24,6 +24,7 @@ pub struct Args {
 /// Run the verb.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = cx.engine().await?;
+    settle(&engine).await?;
     let mut failures = Failures::default();
     for reference in &args.containers {
         let restarted = async {

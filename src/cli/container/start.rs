@@ -4,7 +4,7 @@ use crate::cli::container::{attach, create, wait};
 use crate::cli::exit::Failures;
 use crate::cli::stream::Join;
 use crate::cli::{Context, errors, names};
-use crate::engine::container::{StartOptions, locate, start};
+use crate::engine::container::{StartOptions, locate, settle, start};
 use crate::error::{Error, Result};
 use crate::monitor::client::Wants;
 
@@ -56,6 +56,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
         return stay(args, cx).await;
     }
     let engine = cx.engine().await?;
+    settle(&engine).await?;
     let (mut started_ids, mut failures, mut failed) = (Vec::new(), Failures::default(), Vec::new());
     for reference in &args.containers {
         let started = async {

@@ -3,7 +3,7 @@
 use crate::cli::args::parse::number;
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{locate, permit, stop};
+use crate::engine::container::{locate, permit, settle, stop};
 use crate::error::Result;
 
 /// Flags of `stop`.
@@ -27,6 +27,7 @@ pub struct Args {
 /// Run the verb. Every container has its own grace at the same time, as they would end one after the other.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = cx.engine().await?;
+    settle(&engine).await?;
     let stops = args.containers.iter().map(|reference| {
         let (engine, signal) = (&engine, args.signal.as_deref());
         async move {

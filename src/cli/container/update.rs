@@ -6,7 +6,7 @@ use crate::cli::args::resources::{cpuset, set};
 use crate::cli::errors::{EngineResult, from_engine};
 use crate::cli::exit::Failures;
 use crate::cli::{Context, names};
-use crate::engine::container::{Ports, Update, locate, permit, update};
+use crate::engine::container::{Ports, Update, locate, permit, settle, update};
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::Resources;
 
@@ -158,6 +158,7 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     }
     let wish = args.wish()?;
     let engine = cx.engine().await?;
+    settle(&engine).await?;
     let mut failures = Failures::default();
     for reference in &args.containers {
         let updated = async {

@@ -5,7 +5,7 @@ use crate::cli::Context;
 use crate::cli::args::parse::number;
 use crate::cli::errors::EngineResult;
 use crate::engine::container;
-use crate::engine::volume::{VolumeUsage, list, volumes};
+use crate::engine::volume::{VolumeUsage, list, sweep, volumes};
 use crate::error::{Error, Result};
 use crate::output::units::parse_ram;
 use crate::output::{Format, Listing};
@@ -47,6 +47,8 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let format = cx.format(given, args.quiet || args.cluster || args.size, |file| file.volumes_format)?;
     let format = Format::parse(format.as_deref(), args.quiet, listing)?;
     let engine = cx.engine().await?;
+    // What cannot be taken away is not in the list either.
+    let _ = sweep(&engine);
     let mut rows = Vec::new();
     if !args.cluster {
         let sizes = args.size || !filters.sizes.is_empty();

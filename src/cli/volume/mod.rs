@@ -1,6 +1,7 @@
 //! The verbs of volumes.
 
 mod create;
+mod exists;
 mod export;
 mod import;
 mod inspect;
@@ -20,6 +21,8 @@ use crate::error::{Error, Result};
 pub enum Verb {
     /// Create a volume
     Create(Box<create::Args>),
+    /// Tell by the exit code whether a volume exists: 0, or 1
+    Exists(exists::Args),
     /// Display detailed information on one or more volumes
     Inspect(inspect::Args),
     /// List volumes
@@ -44,6 +47,7 @@ pub enum Verb {
 pub async fn run(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
     match verb {
         Verb::Create(args) => create::run(*args, cx).await,
+        Verb::Exists(args) => exists::run(args, cx).await,
         Verb::Inspect(args) => inspect::run(args, cx).await,
         Verb::Ls(args) => ls::run(args, cx).await,
         Verb::Prune(args) => prune::run(args, cx).await,
@@ -57,6 +61,7 @@ pub async fn run(verb: Verb, cx: &mut Context<'_>) -> Result<u8> {
 
 fn unknown(cx: &Context<'_>, words: &[String]) -> Error {
     let path = ["volume".to_owned()].into_iter().chain(words.first().cloned()).collect::<Vec<_>>();
-    let known = ["create", "export", "import", "inspect", "ls", "prune", "rm", "update"].map(String::from);
+    let known =
+        ["create", "exists", "export", "import", "inspect", "ls", "prune", "rm", "update"].map(String::from);
     unbuilt::unknown(&cx.program, &path, &known)
 }

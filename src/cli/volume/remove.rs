@@ -20,6 +20,9 @@ pub struct Args {
 /// Run the verb: one that cannot be removed does not keep the others.
 pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
     let engine = cx.engine().await?;
+    // What killed commands have left goes too, the first time as long as the volumes tell where it lies; that it
+    // cannot is none of this one's affair.
+    let _ = sweep(&engine);
     let mut failures = Failures::default();
     for name in &args.volumes {
         match remove(&engine, name).await {
@@ -28,7 +31,6 @@ pub async fn run(args: Args, cx: &mut Context<'_>) -> Result<u8> {
             Ok(()) => cx.ui.line(name)?,
         }
     }
-    // What killed commands have left goes too; that it cannot is none of this one's affair.
     let _ = sweep(&engine);
     Ok(failures.code())
 }

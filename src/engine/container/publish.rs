@@ -1,13 +1,19 @@
 //! Ports that a container gets or loses after it was made, whether or not it runs.
 
+use serde::{Deserialize, Serialize};
+
 use super::aftermath::read;
+use super::find::find;
+use super::hold::hold;
 use super::model::{Container, Record};
-use super::network::publish;
+use super::network::{self, publish};
 use super::start::write_duty;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
-use crate::net::{PublishedPort, Republish};
+use crate::error::{Error, Kind, Result};
+use crate::monitor::Duty;
+use crate::net::{Connection, PublishedPort, Republish};
 use crate::oci::request::{NetworkMode, PortRequest};
+use crate::store::Pending;
 
 /// The ports to change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,8 +31,53 @@ impl Ports {
     }
 }
 
+/// What the next command must know of a change that was killed.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Journal {
+    /// The container.
+    publishing: String,
+}
+
+/// A change that was made, to be kept by the caller.
+#[derive(Debug)]
+pub(super) struct Change(Option<Pending>);
+
+impl Change {
+    /// The container's record and state are written.
+    pub(super) fn finish(self) -> Result<()> {
+        self.0.map_or(Ok(()), Pending::finish)
+    }
+}
+
+/// Bring the rules to what is kept of a container whose ports a killed command was changing.
+pub(super) async fn settle(engine: &Engine, journal: &Journal) -> Result<()> {
+    let id = &journal.publishing;
+    let _held = hold(&engine.paths.container(id)).await?;
+    let kept = match find(engine, id).await {
+        Ok(container) if container.id == *id && container.status.is_alive() => container.state.connection,
+        Err(error) if error.kind != Kind::NotFound => return Err(error),
+        _ => None,
+    };
+    if let Some(kept) = &kept {
+        tell_monitor(engine, id, kept)?;
+    }
+    let owner = network::owner(engine.containerd.namespace(), id);
+    let kept = kept.unwrap_or_else(|| Connection { owner, ..Connection::default() });
+    let networks = engine.networks.clone();
+    let restored = tokio::task::spawn_blocking(move || networks.restore_ports(&kept));
+    restored.await.map_err(|cause| Error::failed(format!("restore the ports: {cause}")))?
+}
+
+/// The monitor takes back what it knows of.
+fn tell_monitor(engine: &Engine, id: &str, connection: &Connection) -> Result<()> {
+    match read(&engine.paths.container(id).join("monitor.json")) {
+        Ok(duty) => write_duty(&Duty { connection: Some(connection.clone()), ..duty }),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Change the ports: at once where the container runs, and in its record and state, which the caller writes.
-/// Says whether the state has changed. The caller holds the container.
+/// None where the state has not changed. The caller holds the container.
 ///
 /// # Errors
 /// docker's words for a port that is taken; one to take back that is not published.
@@ -35,7 +86,7 @@ pub(super) async fn change(
     container: &mut Container,
     record: &mut Record,
     ports: &Ports,
-) -> Result<bool> {
+) -> Result<Option<Change>> {
     if record.request.network.mode != NetworkMode::Bridge {
         return Err(Error::conflict("it has no network of its own to publish ports of")
             .hint("make it anew with --network bridge, or publish the ports of the container whose network it shares"));
@@ -56,19 +107,25 @@ pub(super) async fn change(
         }
     }
     asked.extend(ports.add.iter().cloned());
-    let Some(mut connection) = connection else { return Ok(false) };
+    let Some(mut connection) = connection else { return Ok(None) };
     let (networks, known, name) = (engine.networks.clone(), connection.clone(), container.name.clone());
     let wish = Republish { gone, new: ports.add.iter().map(publish).collect() };
+    let journal = serde_json::to_vec(&Journal { publishing: container.id.clone() })
+        .map_err(|cause| Error::failed(format!("write the journal: {cause}")))?;
+    // No container's name has such a sign. None where another command settles one at this moment.
+    let change = Change(Pending::begin(&engine.paths.pending(), &format!("@{}", container.id), &journal)?);
     let changed = tokio::task::spawn_blocking(move || networks.republish(&known, &name, &wish));
-    connection.ports =
-        changed.await.map_err(|cause| Error::failed(format!("publish the ports: {cause}")))??;
-    // The monitor takes back what it knows of.
-    if let Ok(mut duty) = read(&engine.paths.container(&container.id).join("monitor.json")) {
-        duty.connection = Some(connection.clone());
-        write_duty(&duty)?;
+    match changed.await.map_err(|cause| Error::failed(format!("publish the ports: {cause}")))? {
+        Ok(ports) => connection.ports = ports,
+        Err(error) => {
+            // Nothing was changed.
+            change.finish()?;
+            return Err(error);
+        }
     }
+    tell_monitor(engine, &container.id, &connection)?;
     container.state.connection = Some(connection);
-    Ok(true)
+    Ok(Some(change))
 }
 
 /// Whether the port to take back means the published one.

@@ -15,7 +15,7 @@ use super::model::{Container, Origin, Status};
 use super::network;
 use super::remove::{RemoveOptions, remove, remove_directory};
 use super::start::{StartOptions, start};
-use super::{hung, image_mounts, image_view, joining};
+use super::{hung, image_mounts, image_view, joining, publish};
 use crate::engine::{Engine, volume};
 use crate::error::{Error, Kind, Result};
 use crate::oci::request::RestartPolicy;
@@ -54,8 +54,11 @@ pub async fn settle(engine: &Engine) -> Result<()> {
             },
             None => match serde_json::from_slice::<joining::Journal>(&content) {
                 Ok(journal) => joining::settle(engine, &journal).await,
-                // It names nothing that could be taken down.
-                Err(_) => Ok(()),
+                Err(_) => match serde_json::from_slice::<publish::Journal>(&content) {
+                    Ok(journal) => publish::settle(engine, &journal).await,
+                    // It names nothing that could be taken down.
+                    Err(_) => Ok(()),
+                },
             },
         };
         match settled {

@@ -65,10 +65,12 @@ pub async fn update(engine: &Engine, container: &mut Container, update: &Update)
             record.request.resources = settled;
         }
     }
+    let mut change = None;
     if !update.ports.is_empty() {
         let Some(record) = &mut record else { return Err(kept_by(container, "ports are").context(&lead)) };
         let changed = publish::change(engine, container, record, &update.ports);
-        if changed.await.map_err(|error| error.context(&lead))? {
+        change = changed.await.map_err(|error| error.context(&lead))?;
+        if change.is_some() {
             container.raw.extensions.insert(STATE_EXTENSION.into(), state_extension(&container.state)?);
             fields.push(format!("extensions.{STATE_EXTENSION}"));
         }
@@ -81,6 +83,9 @@ pub async fn update(engine: &Engine, container: &mut Container, update: &Update)
         let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
         let kept = engine.containerd.update_container(&container.raw, &fields).await;
         kept.map_err(|error| Error::from(error).context(&lead))?;
+    }
+    if let Some(change) = change {
+        change.finish()?;
     }
     container.record = record;
     engine.note(&[event::of_container(container, "update")]);

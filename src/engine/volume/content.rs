@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::engine::container::ResolvedMount;
 use crate::error::{Error, Result};
 use crate::image::archive::{TreeWriter, read_tree};
+use crate::sys::local_mount::LocalMount;
 use crate::sys::rootfs::Rootfs;
 use crate::sys::tree::{
     Body, Entry, Links, Owner, Present, Put, Sink, Start, adopt, below, conflict, path_of, walk_whole,
@@ -69,23 +70,50 @@ pub fn import(engine: &Engine, name: &str, input: impl Read) -> Result<Vec<PathB
     Ok(skipped)
 }
 
-/// What lies on another file system is put together there, in a directory that no link can lead out of.
+/// What lies on another file system is put together there, in a directory that no link can lead out of. A locked
+/// directory here tells the next command which one it was when this one is killed.
 fn import_elsewhere(volume: &Volume, input: impl Read) -> Result<Vec<PathBuf>> {
-    const STAGE: &str = ".wharfie-import";
+    let mark = Stage::beside(volume)?;
     let root = root(volume)?;
     let top = path_of(&root);
-    let stage = top.join(STAGE);
-    // Of one that was killed.
-    remove(&stage)?;
-    std::fs::create_dir(&stage).map_err(|cause| Error::io("create", &stage, cause))?;
-    let outcome = fill(&stage, &top, input).and_then(|skipped| {
-        agree(volume, &stage, &top)?;
-        crate::sys::tree::merge(&stage, &top, Present::Replaced)?;
+    let [begun, ready] = staged_elsewhere(&top, mark.path());
+    std::fs::create_dir(&begun).map_err(|cause| Error::io("create", &begun, cause))?;
+    let outcome = fill(&begun, &top, input).and_then(|skipped| {
+        agree(volume, &begun, &top)?;
+        std::fs::rename(&begun, &ready).map_err(|cause| Error::io("create", &ready, cause))?;
+        crate::sys::tree::merge(&ready, &top, Present::Replaced)?;
         Ok(skipped)
     });
-    let removed = remove(&stage);
+    let removed = remove(&begun).and_then(|()| remove(&ready));
     let skipped = outcome?;
     removed.map(|()| skipped)
+}
+
+/// Where an import is put together below `top`, by its mark in the volume's directory: while it comes, and when it
+/// is whole.
+fn staged_elsewhere(top: &Path, mark: &Path) -> [PathBuf; 2] {
+    let name = mark.file_name().unwrap_or_default().to_string_lossy().replacen('.', "-", 1);
+    ["", ".ready"].map(|end| top.join(format!(".wharfie{name}{end}")))
+}
+
+/// Go on where an import of that mark was killed: what was whole goes into the volume, the rest goes away.
+///
+/// # Errors
+/// What lies elsewhere cannot be reached at this moment.
+pub(super) fn settle_elsewhere(volume: &Volume, mark: &Path) -> Result<()> {
+    let gone = |mount: LocalMount| mount.is_memory() && !is_mount_point(&volume.data());
+    let Some(mount) = options::local_mount(&volume.options) else { return Ok(()) };
+    if gone(mount) {
+        return Ok(());
+    }
+    let root = root(volume)?;
+    let top = path_of(&root);
+    let [begun, ready] = staged_elsewhere(&top, mark);
+    if ready.is_dir() {
+        crate::sys::tree::merge(&ready, &top, Present::Replaced)?;
+    }
+    remove(&begun)?;
+    remove(&ready)
 }
 
 fn remove(path: &Path) -> Result<()> {

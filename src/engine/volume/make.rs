@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::content::settle_elsewhere;
 use super::{ANONYMOUS, DATA, RECORD, Volume, check_name, check_options, get, options, users};
 use crate::engine::{Engine, event};
 use crate::error::{Error, Kind, Result};
@@ -241,6 +242,9 @@ pub async fn remove_made_for(engine: &Engine, id: &str) -> Result<()> {
 
 /// Take away what killed commands have left, volumes half made or half removed, and finish what they had ready.
 pub fn sweep(engine: &Engine) -> Result<()> {
+    for entry in std::fs::read_dir(engine.paths.nerdctl_volumes()).into_iter().flatten().flatten() {
+        remove_staged(&Volume::read(&entry.path(), true))?;
+    }
     for entry in std::fs::read_dir(engine.paths.volumes()).into_iter().flatten().flatten() {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -249,7 +253,7 @@ pub fn sweep(engine: &Engine) -> Result<()> {
         let half_made = || check_name(&name).is_ok() && path.join(DATA).symlink_metadata().is_err();
         let volume = Volume::read(&path, false);
         if check_name(&name).is_ok() {
-            remove_staged(&path)?;
+            remove_staged(&volume)?;
         }
         if !removed && !half_made() && !is_unfinished(&volume) && !path.join(BEGUN).exists() {
             continue;
@@ -268,11 +272,15 @@ pub fn sweep(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// What killed imports have left in a volume's directory.
-fn remove_staged(directory: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+/// What killed imports have left in a volume's directory, and where it says.
+fn remove_staged(volume: &Volume) -> Result<()> {
+    for entry in std::fs::read_dir(&volume.directory).into_iter().flatten().flatten() {
         let staged = entry.file_name().to_string_lossy().starts_with(STAGED);
-        if staged && let Ok(Some(_held)) = Lock::try_directory(&entry.path()) {
+        if staged
+            && let Ok(Some(_held)) = Lock::try_directory(&entry.path())
+            // A server that is away keeps what it has until it is back.
+            && settle_elsewhere(volume, &entry.path()).is_ok()
+        {
             remove_tree(&entry.path())?;
         }
     }

@@ -1,17 +1,22 @@
 //! Beside other tools' rules, and what must not pass.
 
 use super::{BUSYBOX, address, beside, engine, inside, network, sleeper};
+use crate::call::Call;
 use crate::engine::TestEngine;
 
-/// A neighbour of this machine's on 198.51.100.9, with a web server; this machine is 198.51.100.1.
-const NEIGHBOUR: &str = "
+/// A neighbour of this machine's on 198.51.100.9 and 2001:db8:51::9, with a web server; this machine has the
+/// ones that end in 1.
+pub(super) const NEIGHBOUR: &str = "
     mkdir -p /run/netns
     ip netns add neighbour
     ip link add outside type veth peer name eth0 netns neighbour
     ip addr add 198.51.100.1/24 dev outside; ip link set outside up
+    ip addr add 2001:db8:51::1/64 dev outside nodad
     ip -n neighbour addr add 198.51.100.9/24 dev eth0
+    ip -n neighbour addr add 2001:db8:51::9/64 dev eth0 nodad
     ip -n neighbour link set lo up; ip -n neighbour link set eth0 up
     ip -n neighbour route add default via 198.51.100.1
+    ip -n neighbour route add default via 2001:db8:51::1
     mkdir -p /run/neighbour; echo neighbour > /run/neighbour/name
     ip netns exec neighbour setsid busybox httpd -p 80 -h /run/neighbour";
 
@@ -84,7 +89,7 @@ fn theirs(engine: &TestEngine) -> String {
 
 /// A web server: its name is what it answers.
 #[track_caller]
-fn server(engine: &TestEngine, name: &str, flags: &[&str]) -> String {
+pub(super) fn server(engine: &TestEngine, name: &str, flags: &[&str]) -> String {
     let script = format!("mkdir /w; echo {name} > /w/name; exec httpd -f -p 80 -h /w");
     engine.wharfie([&["run", "-d", "--name", name], flags, &[BUSYBOX, "sh", "-c", &script]].concat()).ok();
     engine.sh(&format!(
@@ -95,17 +100,22 @@ fn server(engine: &TestEngine, name: &str, flags: &[&str]) -> String {
 
 /// Whether a container gets an answer.
 #[track_caller]
-fn passes(engine: &TestEngine, from: &str, to: &str) -> bool {
-    let url = format!("http://{to}/name");
-    beside(engine, from, &["curl", "-fsS", "-o", "/dev/null", "--max-time", "2", &url]).run().code == 0
+pub(super) fn passes(engine: &TestEngine, from: &str, to: &str) -> bool {
+    answers(|line| beside(engine, from, line), to, "2")
 }
 
 /// Whether somebody in a namespace of `ip netns` gets one.
 #[track_caller]
-fn passes_from(engine: &TestEngine, namespace: &str, to: &str) -> bool {
+pub(super) fn passes_from(engine: &TestEngine, namespace: &str, to: &str) -> bool {
+    let line = |line: &[&str]| engine.program("ip", [&["netns", "exec", namespace], line].concat());
+    answers(line, to, "2")
+}
+
+/// Whether a program started by `start` gets an answer within so many seconds.
+#[track_caller]
+pub(super) fn answers(start: impl Fn(&[&str]) -> Call, to: &str, seconds: &str) -> bool {
     let url = format!("http://{to}/name");
-    let line = ["netns", "exec", namespace, "curl", "-fsS", "-o", "/dev/null", "--max-time", "2", &url];
-    engine.program("ip", line).run().code == 0
+    start(&["curl", "-gfsS", "-o", "/dev/null", "--max-time", seconds, &url]).run().code == 0
 }
 
 #[test]

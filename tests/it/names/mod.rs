@@ -3,6 +3,7 @@
 
 mod answers;
 mod firewall;
+mod packets;
 mod ports;
 mod recovery;
 

@@ -97,6 +97,28 @@ fn ports_change_while_it_runs() {
 }
 
 #[test]
+fn a_network_has_an_address_for_ports_that_name_none() {
+    let engine = engine();
+    let option = "com.docker.network.bridge.host_binding_ipv4=127.0.0.1";
+    engine.wharfie(["network", "create", "-o", option, "--subnet", "10.95.0.0/24", "bound"]).ok();
+    server(&engine, "web", &["--network", "bound", "-p", "8080:80"]);
+    engine.wharfie(["update", "--publish-add", "8081:80", "--publish-add", "0.0.0.0:8082:80", "web"]).ok();
+    let ports = engine.wharfie(["port", "web", "80"]);
+    assert_eq!(ports.ok(), "0.0.0.0:8082\n127.0.0.1:8080\n127.0.0.1:8081");
+    assert_eq!(reaches(&engine, "http://127.0.0.1:8081/name"), "web");
+    does_not_reach(&engine, "http://10.95.0.1:8081/name");
+    assert_eq!(reaches(&engine, "http://10.95.0.1:8082/name"), "web");
+    // Also where it comes to lead out of a container that runs.
+    server(&engine, "late", &["-p", "8083:80"]);
+    engine.wharfie(["network", "disconnect", "bridge", "late"]).ok();
+    engine.wharfie(["network", "connect", "bound", "late"]).ok();
+    assert_eq!(engine.wharfie(["port", "late"]).ok(), "80/tcp -> 127.0.0.1:8083");
+    engine.wharfie(["rm", "-f", "web", "late"]).ok();
+    engine.wharfie(["network", "rm", "bound"]).ok();
+    engine.assert_clean();
+}
+
+#[test]
 fn containers_without_ports_of_their_own() {
     let engine = engine();
     for (name, network) in [("host", "host"), ("none", "none")] {

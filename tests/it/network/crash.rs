@@ -95,6 +95,53 @@ fn a_killed_connect_is_done_or_taken_back() {
 }
 
 #[test]
+fn a_killed_change_of_ports_is_done_or_taken_back() {
+    let engine = engine();
+    engine.wharfie(["run", "-d", "--name", "web", "-p", "8080:80", BUSYBOX, "sleep", "1000"]).ok();
+    let line = ["update", "--publish-rm", "8080:80", "--publish-add", "8081:80", "web"];
+    killed_at_each_step(&engine, &line, &|| {}, &|at| {
+        // Any command that changes something; the record, the monitor's duty and the rules then say the same.
+        engine.wharfie(["volume", "create", "other"]).ok();
+        engine.wharfie(["container", "update", "--pids-limit", "100", "web"]).ok();
+        let ports = engine.wharfie(["port", "web"]).ok().to_owned();
+        let asked =
+            engine.wharfie(["inspect", "-f", "{{json .HostConfig.PortBindings}}", "web"]).ok().to_owned();
+        let rules = engine.sh("nft list map ip wharfie published_any");
+        let duty = engine.sh("cat /var/lib/wharfie/*/default/containers/*/monitor.json");
+        let (is, is_not) = if ports.contains("8081") { ("8081", "8080") } else { ("8080", "8081") };
+        for told in [&ports, &asked, &rules, &duty] {
+            assert!(told.contains(is) && !told.contains(is_not), "{at}: {ports} {asked} {rules} {duty}");
+        }
+        if is == "8081" {
+            engine.wharfie(["update", "--publish-rm", "8081:80", "--publish-add", "8080:80", "web"]).ok();
+        }
+    });
+    engine.wharfie(["rm", "-f", "web"]).ok();
+    engine.wharfie(["volume", "rm", "other"]).ok();
+    engine.assert_clean();
+}
+
+#[test]
+fn a_container_that_ends_takes_ports_of_a_killed_change_along() {
+    let engine = engine();
+    let id = engine.wharfie(["create", "--name", "web", BUSYBOX, "sleep", "1000"]).ok().to_owned();
+    let before = || {
+        engine.wharfie(["start", "web"]).ok();
+    };
+    killed_at_each_step(&engine, &["update", "--publish-add", "8081:80", "web"], &before, &|at| {
+        // It ends by itself: its monitor frees what it knows of.
+        engine.ctr(["tasks", "kill", "-s", "9", &id]).ok();
+        engine.wharfie(["wait", "web"]).ok();
+        engine.wharfie(["update", "--restart", "no", "web"]).ok();
+        let rules = engine.sh("nft list map ip wharfie published_any");
+        assert!(!rules.contains("8081"), "{at}: {rules}");
+        engine.wharfie(["update", "--publish-rm", "8081:80", "web"]);
+    });
+    engine.wharfie(["rm", "-f", "web"]).ok();
+    engine.assert_clean();
+}
+
+#[test]
 fn a_killed_disconnect_is_completed_by_the_next_command() {
     let engine = engine();
     create(&engine, &[], "alpha");

@@ -97,6 +97,55 @@ fn a_killed_import_changes_all_or_nothing() {
 }
 
 #[test]
+fn a_killed_import_leaves_nothing_where_a_volume_lies_elsewhere() {
+    let engine = engine();
+    let place = engine.directory().join("place").display().to_string();
+    engine.sh("mkdir -p t/d; for n in $(seq 9); do echo new > t/d/$n; echo new > t/$n; done; tar -C t -cf files.tar .");
+    let (device, archive) = (format!("device={place}"), engine.directory().join("home/files.tar"));
+    engine.sh(&format!("mkdir {place}"));
+    engine.wharfie(["volume", "create", "-o", "type=none", "-o", &device, "-o", "o=bind", "data"]).ok();
+    let before = format!(
+        "wharfie volume ls >/dev/null; cd {place}; rm -rf ./*; mkdir d; for n in 1 2 3; do echo old > $n; echo old > d/$n; done"
+    );
+    let commands =
+        [&["volume", "ls"][..], &["volume", "create", "other"], &["volume", "prune", "-f"], &["volume", "rm", "other"]];
+    let next = std::cell::Cell::new(0);
+    killed(&engine, &before, &["volume", "import", "data", &archive.display().to_string()], &|at| {
+        // Whichever command of volumes comes next.
+        let line = commands[next.replace((next.get() + 1) % commands.len())];
+        engine.wharfie(line.iter().copied()).ok();
+        let left = engine.sh(&format!(
+            "ls -A {}/data; cd {place}; ls -A | wc -l; find . -type f | xargs cat | sort | uniq -c | tr -s ' '",
+            store(&engine)
+        ));
+        let (old, new) = ("_data\nvolume.json\n4\n 6 old", "_data\nvolume.json\n10\n 18 new");
+        assert!(left == old || left == new, "{at}, then {line:?}: {left}");
+    });
+    remove_all(&engine);
+}
+
+#[test]
+fn imports_side_by_side_do_not_disturb_one_another() {
+    let engine = engine();
+    let place = engine.directory().join("place").display().to_string();
+    engine.sh(&format!("mkdir {place} one two; seq 9 > one/a; seq 9 > two/b; tar -C one -cf one.tar a; tar -C two -cf two.tar b"));
+    let device = format!("device={place}");
+    engine.wharfie(["volume", "create", "-o", "type=none", "-o", &device, "-o", "o=bind", "data"]).ok();
+    // The first one has begun and waits for the rest of its archive.
+    let mut first = engine.call(["volume", "import", "data"]).open_stdin().spawn();
+    let archive = std::fs::read(engine.directory().join("home/one.tar")).expect("read the archive");
+    first.send(&archive[..600]);
+    engine.sh(&format!("until [ -n \"$(ls -A {place})\" ]; do sleep 0.02; done"));
+    engine.wharfie(["volume", "import", "data", "two.tar"]).ok();
+    engine.wharfie(["volume", "ls"]).ok();
+    first.send(&archive[600..]);
+    first.close();
+    first.wait().ok();
+    assert_eq!(engine.sh(&format!("ls -A {place}")), "a\nb");
+    remove_all(&engine);
+}
+
+#[test]
 fn a_killed_start_leaves_nothing_mounted_that_its_removal_does_not_take() {
     let engine = engine();
     engine.wharfie(["volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "memory"]).ok();

@@ -46,6 +46,11 @@ fn volumes_are_made_listed_and_shown_as_dockers() {
         (&json!("a=1,b="), &json!("N/A"), &json!("N/A"))
     );
 
+    for (name, code) in [("v9", 0), ("v8", 1)] {
+        let exists = engine.wharfie(["volume", "exists", name]);
+        assert_eq!((exists.code, exists.stdout.as_str(), exists.stderr.as_str()), (code, "", ""));
+    }
+
     let shown = engine.wharfie(["volume", "inspect", "v9", "v10"]).ok().to_owned();
     let shown: Value = serde_json::from_str(&shown).unwrap();
     let keys: Vec<&String> = shown[0].as_object().unwrap().keys().collect();
