@@ -3,6 +3,7 @@
 
 mod address;
 mod bridge;
+pub mod cached;
 pub mod cni;
 mod conflist;
 mod connect;

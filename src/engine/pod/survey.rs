@@ -1,9 +1,10 @@
 //! The pods as CRI keeps them in memory, for lists: containerd's records hold each container's whole specification, and a
 //! task's state wants a word with its shim. CRI knows what both would say, but not that a shim no longer answers: those
-//! that do not run just now are asked themselves.
+//! that do not run just now are asked themselves. Addresses are asked for one by one where libcni has not kept them.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -17,6 +18,7 @@ use crate::engine::Engine;
 use crate::engine::container::{Container, OOM_KILLED, Status};
 use crate::engine::doctor::shims;
 use crate::error::Result;
+use crate::net::cached;
 
 /// How long CRI may take before containerd's records are read instead: both together must stay below a second.
 const DEADLINE: Duration = Duration::from_millis(150);
@@ -41,14 +43,16 @@ async fn from_cri(engine: &Engine) -> Option<Vec<Pod>> {
     }
     let cri = Client::new(&engine.containerd, Some(DEADLINE));
     let stalled = tokio::task::spawn_blocking(shims::stalled);
+    let known = tokio::task::spawn_blocking(|| cached::addresses(Path::new(cached::RESULTS)));
     let (sandboxes, containers) = tokio::join!(
         cri.list_pod_sandbox(api::ListPodSandboxRequest::default()),
         cri.list_containers(api::ListContainersRequest::default())
     );
     let (sandboxes, containers) = (sandboxes.ok()?.items, containers.ok()?.containers);
+    let known = known.await.ok()?;
     let (members, pods, silent) = tokio::join!(
         join_all(containers.into_iter().map(|one| member(&cri, one))),
-        join_all(sandboxes.into_iter().map(|one| pod(&cri, one))),
+        join_all(sandboxes.into_iter().map(|one| pod(&cri, one, &known))),
         async { Some(silent(engine, stalled.await.ok()?).await) }
     );
     let silent = silent?;
@@ -81,15 +85,21 @@ async fn silent(engine: &Engine, stalled: Vec<String>) -> HashSet<String> {
 }
 
 /// A pod without its containers. None where CRI is late.
-async fn pod(cri: &Client, sandbox: api::PodSandbox) -> Option<Pod> {
+async fn pod(cri: &Client, sandbox: api::PodSandbox, known: &HashMap<String, Vec<IpAddr>>) -> Option<Pod> {
     let is_ready = sandbox.state() == api::PodSandboxState::SandboxReady;
-    let request = api::PodSandboxStatusRequest { pod_sandbox_id: sandbox.id.clone(), verbose: false };
-    let told = if is_ready { cri.pod_sandbox_status(request).await } else { Ok(Default::default()) };
-    let addresses = match told {
-        Ok(told) => addresses(told.status.and_then(|status| status.network).unwrap_or_default()),
-        // Removed since it was listed.
-        Err(error) if error.code == containerd::Code::NotFound => Vec::new(),
-        Err(_) => return None,
+    // An id is nobody else's: what was kept of it is true as long as the pod runs.
+    let addresses = match known.get(&sandbox.id) {
+        _ if !is_ready => Vec::new(),
+        Some(addresses) => addresses.clone(),
+        None => {
+            let request = api::PodSandboxStatusRequest { pod_sandbox_id: sandbox.id.clone(), verbose: false };
+            match cri.pod_sandbox_status(request).await {
+                Ok(told) => addresses(told.status.and_then(|status| status.network).unwrap_or_default()),
+                // Removed since it was listed.
+                Err(error) if error.code == containerd::Code::NotFound => Vec::new(),
+                Err(_) => return None,
+            }
+        }
     };
     let status = if is_ready { Status::Running } else { Status::Exited };
     let metadata = sandbox.metadata.unwrap_or_default();
