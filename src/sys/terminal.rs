@@ -42,8 +42,9 @@ impl Drop for RawMode {
     }
 }
 
-/// A line from standard input that its terminal, where there is one, does not show: a password.
-pub fn read_secret() -> Result<String> {
+/// A line from standard input that its terminal, where there is one, does not show: a password. `ask` asks for it, when
+/// nothing shows any more: who types quickly types then.
+pub fn read_secret(ask: impl FnOnce() -> Result<()>) -> Result<String> {
     let stdin = std::io::stdin();
     let before = tcgetattr(&stdin).ok();
     if let Some(before) = &before {
@@ -55,6 +56,7 @@ pub fn read_secret() -> Result<String> {
     }
     // Restores the mode whatever happens.
     let _mode = before.map(|before| RawMode { before });
+    ask()?;
     let mut line = String::new();
     stdin.read_line(&mut line).map_err(|cause| Error::failed(format!("read standard input: {cause}")))?;
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())

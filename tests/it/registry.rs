@@ -123,16 +123,21 @@ fn write_file(path: &Path, bytes: &[u8]) {
 
 /// A certificate authority (`ca.crt`) and a certificate of it for 127.0.0.1 and localhost (`server.crt`, `server.key`).
 pub(crate) fn certificates(directory: &Path) {
+    certificates_of(directory, "wharfie-test-authority");
+}
+
+/// The same of an authority of another name.
+pub(crate) fn certificates_of(directory: &Path, authority: &str) {
     let script = r#"
         key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-        openssl req -x509 $key -keyout ca.key -out ca.crt -subj "/CN=wharfie-test-authority of $(basename "$PWD")" \
+        openssl req -x509 $key -keyout ca.key -out ca.crt -subj "/CN=$1" \
             -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign
         openssl req $key -keyout server.key -out server.csr -subj /CN=localhost
         printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\n' > server.ext
         openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile server.ext -out server.crt
     "#;
     let made = Command::new("sh")
-        .args(["-ec", script])
+        .args(["-ec", script, "sh", authority])
         .current_dir(directory)
         .output()
         .expect("start openssl (Debian: openssl)");

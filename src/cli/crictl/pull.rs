@@ -68,9 +68,10 @@ impl Credentials {
         let (creds, auth) = (said(&self.creds, "CRICTL_CREDS"), said(&self.auth, "CRICTL_AUTH"));
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         if let Some(username) = given(self.username.clone()) {
-            session.cx.ui.print("Enter Password:")?;
-            session.cx.ui.flush()?;
-            let password = read_secret()?;
+            let password = read_secret(|| {
+                session.cx.ui.print("Enter Password:")?;
+                session.cx.ui.flush()
+            })?;
             session.cx.ui.line("")?;
             return Ok(Some(api::AuthConfig { username, password, ..Default::default() }));
         }

@@ -162,8 +162,7 @@ fn ask(
     let password = match password {
         Some(password) => password,
         None => {
-            cx.ui.write_err(b"Password: ")?;
-            let typed = read_secret()?;
+            let typed = read_secret(|| cx.ui.write_err(b"Password: "))?;
             cx.ui.say("")?;
             if typed.is_empty() {
                 return Err(Error::failed("error: password is required"));

@@ -5,7 +5,7 @@ use std::fs;
 use super::{configure, server};
 use crate::engine::TestEngine;
 use crate::images::{Image, tar_of};
-use crate::registry::{Guard, PASSWORD, Registry, USER, certificates};
+use crate::registry::{Guard, PASSWORD, Registry, USER, certificates_of};
 
 fn image(text: &str) -> Image {
     Image::new([tar_of([("file", text.as_bytes())])])
@@ -267,7 +267,7 @@ fn certificates_are_shown_and_demanded() {
     let own = registry.authority.parent().unwrap().to_owned();
     let other = engine.directory().join("other");
     fs::create_dir(&other).unwrap();
-    certificates(&other);
+    certificates_of(&other, "another-authority");
     let place = "/etc/containerd/certs.d/far.example";
     engine.sh(&format!(
         "mkdir -p {place}; cp {}/server.crt {place}/right.cert; cp {0}/server.key {place}/right.key; cp {0}/ca.crt {place}/right.crt

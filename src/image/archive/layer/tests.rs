@@ -64,6 +64,7 @@ fn tar_of(entries: &[Raw]) -> Vec<u8> {
 fn name() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         8 => "[abc]".boxed(),
+        2 => Just("secret".to_owned()).boxed(),
         2 => Just("..".to_owned()).boxed(),
         1 => Just(".".to_owned()).boxed(),
         1 => Just(String::new()).boxed(),
@@ -78,7 +79,8 @@ fn name() -> impl Strategy<Value = String> {
 fn entry() -> impl Strategy<Value = Raw> {
     let kind =
         prop_oneof![4 => Just(b'0'), 3 => Just(b'5'), 4 => Just(b'2'), 3 => Just(b'1'), 1 => Just(b'6')];
-    (kind, name(), name(), proptest::collection::vec(any::<u8>(), 0..700)).prop_map(
+    let link = prop_oneof![3 => name(), 1 => "@(/secret)?"];
+    (kind, name(), link, proptest::collection::vec(any::<u8>(), 0..700)).prop_map(
         |(kind, name, link, body)| {
             let body = if kind == b'0' { body } else { Vec::new() };
             let link = if matches!(kind, b'1' | b'2') { link } else { String::new() };
