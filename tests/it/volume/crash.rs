@@ -107,8 +107,12 @@ fn a_killed_import_leaves_nothing_where_a_volume_lies_elsewhere() {
     let before = format!(
         "wharfie volume ls >/dev/null; cd {place}; rm -rf ./*; mkdir d; for n in 1 2 3; do echo old > $n; echo old > d/$n; done"
     );
-    let commands =
-        [&["volume", "ls"][..], &["volume", "create", "other"], &["volume", "prune", "-f"], &["volume", "rm", "other"]];
+    let commands = [
+        &["volume", "ls"][..],
+        &["volume", "create", "other"],
+        &["volume", "prune", "-f"],
+        &["volume", "rm", "other"],
+    ];
     let next = std::cell::Cell::new(0);
     killed(&engine, &before, &["volume", "import", "data", &archive.display().to_string()], &|at| {
         // Whichever command of volumes comes next.
