@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::Context;
-use crate::engine::prune::PruneFilters;
+use super::errors::EngineResult;
+use crate::engine::Engine;
+use crate::engine::prune::{Kind, PruneFilters, note};
 use crate::error::{Error, Result};
 use crate::output::units::{human_size, parse_moment};
 
@@ -102,6 +104,48 @@ pub fn paragraph(title: &str, lines: &[String], cx: &mut Context<'_>) -> Result<
     cx.ui.line(title)?;
     lines.iter().try_for_each(|line| cx.ui.line(line))?;
     cx.ui.line("")
+}
+
+/// What a prune has removed, or would. What could be removed is told before what could not.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    lines: Vec<String>,
+    bytes: u64,
+    failed: Option<Error>,
+}
+
+impl Pruned {
+    /// One thing, as `line` with its `bytes`: whether it was removed, or why not.
+    pub fn add(&mut self, removed: Result<bool>, line: String, bytes: u64) {
+        match removed {
+            Ok(true) => {
+                self.lines.push(line);
+                self.bytes += bytes;
+            }
+            Ok(false) => {}
+            Err(error) => self.failed = self.failed.take().or(Some(error)),
+        }
+    }
+
+    /// Note what has happened and tell it, `things` being docker's word (`Containers`); gives the bytes.
+    ///
+    /// # Errors
+    /// The first thing that could not be removed.
+    pub fn tell(
+        self,
+        engine: &Engine,
+        (kind, things): (Kind, &str),
+        dry_run: bool,
+        cx: &mut Context<'_>,
+    ) -> Result<u64> {
+        if !dry_run {
+            note(engine, kind, self.bytes);
+        }
+        let title =
+            if dry_run { format!("{things} that would be deleted:") } else { format!("Deleted {things}:") };
+        paragraph(&title, &self.lines, cx)?;
+        self.failed.map_or(Ok(self.bytes), Err).told()
+    }
 }
 
 /// The last line of every prune.

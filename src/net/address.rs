@@ -128,6 +128,13 @@ impl Addresses {
 
     /// Who has which of the network's addresses. Another namespace may have a network of that name.
     pub(crate) fn users(&self, network: &Network) -> Result<Vec<Taken>> {
+        let is_of =
+            |taken: &Taken| network.subnets.iter().any(|subnet| subnet.subnet.contains(&taken.address));
+        Ok(self.taken()?.into_iter().filter(is_of).collect())
+    }
+
+    /// Who has which address.
+    pub(crate) fn taken(&self) -> Result<Vec<Taken>> {
         let entries = match std::fs::read_dir(&self.directory) {
             Ok(entries) => entries,
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -139,9 +146,7 @@ impl Addresses {
             else {
                 continue;
             };
-            if network.subnets.iter().any(|subnet| subnet.subnet.contains(&address)) {
-                found.extend(self.read(address)?);
-            }
+            found.extend(self.read(address)?);
         }
         Ok(found)
     }

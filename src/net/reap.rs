@@ -1,6 +1,6 @@
 //! Freeing what dead owners left: after kill -9 of anything, a reboot, or a container that containerd lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::address::Taken;
 use super::bridge::host_interfaces;
@@ -48,6 +48,36 @@ impl Networks {
         }
         collect(errors)?;
         Ok(found.into_iter().collect())
+    }
+
+    /// What [`Networks::reap`] could find, by owner. Nothing is changed.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    pub fn owned(&self) -> Result<BTreeMap<String, BTreeSet<&'static str>>> {
+        let mark = self.mark();
+        let mut found: BTreeMap<String, BTreeSet<&'static str>> = BTreeMap::new();
+        let mut add = |owner: &str, what| found.entry(owner.to_owned()).or_default().insert(what);
+        for owner in self.namespace_owners()? {
+            add(&owner, "network namespace");
+        }
+        for port in Firewall::open()?.published()? {
+            if let Some(owner) = port.tag.strip_suffix(&format!(" {mark}")) {
+                add(owner, "published port");
+            }
+        }
+        let links = Links::open()?;
+        for register in self.registers()? {
+            for taken in register.taken()?.into_iter().filter(|taken| taken.mark == mark) {
+                add(&taken.owner, "address");
+                for link in host_interfaces(&taken.owner, &taken.interface) {
+                    if links.find(&link)?.is_some() {
+                        add(&taken.owner, "link");
+                    }
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Frees everything of one owner, whichever tool connected it, when no [`super::Connection`] is left to

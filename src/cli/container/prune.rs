@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use crate::cli::Context;
 use crate::cli::errors::EngineResult;
-use crate::cli::prune::{PruneArgs, paragraph, total};
+use crate::cli::prune::{PruneArgs, Pruned, total};
 use crate::engine::Engine;
 use crate::engine::container::{Prunable, prunable, prune, settle};
-use crate::engine::prune::{Kind, PruneFilters, note};
-use crate::error::{Error, Result};
+use crate::engine::prune::{Kind, PruneFilters};
+use crate::error::Result;
 use crate::output::units::human_size;
 
 const WARNING: &str = "WARNING! This will remove all stopped containers.\nAre you sure you want to continue?";
@@ -44,30 +44,13 @@ pub async fn of_containers(
     cx: &mut Context<'_>,
 ) -> Result<u64> {
     settle(engine).await.told()?;
-    let mut bytes = 0;
-    let mut lines = Vec::new();
-    let mut failed: Option<Error> = None;
+    let mut pruned = Pruned::default();
     for one in prunable(engine, filters).await.told()? {
         let line = if dry_run { shown(&one) } else { one.container.id.clone() };
-        match if dry_run { Ok(true) } else { prune(engine, &one).await } {
-            Ok(true) => {
-                lines.push(line);
-                bytes += one.bytes;
-            }
-            Ok(false) => {}
-            // What could be removed is told before what could not.
-            Err(error) => failed = failed.or(Some(error)),
-        }
+        let removed = if dry_run { Ok(true) } else { prune(engine, &one).await };
+        pruned.add(removed, line, one.bytes);
     }
-    if !dry_run {
-        note(engine, Kind::Container, bytes);
-    }
-    let title = if dry_run { "Containers that would be deleted:" } else { "Deleted Containers:" };
-    paragraph(title, &lines, cx)?;
-    match failed {
-        Some(error) => Err(error).told(),
-        None => Ok(bytes),
-    }
+    pruned.tell(engine, (Kind::Container, "Containers"), dry_run, cx)
 }
 
 fn shown(one: &Prunable) -> String {

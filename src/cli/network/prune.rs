@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use crate::cli::Context;
 use crate::cli::errors::EngineResult;
-use crate::cli::prune::{PruneArgs, paragraph};
+use crate::cli::prune::{PruneArgs, Pruned};
 use crate::engine::Engine;
 use crate::engine::container::settle;
 use crate::engine::network::{prunable, prune};
-use crate::engine::prune::{Kind, PruneFilters, note};
-use crate::error::{Error, Result};
+use crate::engine::prune::{Kind, PruneFilters};
+use crate::error::Result;
 
 const WARNING: &str = "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue?";
 
@@ -44,19 +44,10 @@ pub async fn of_networks(
     gone: &[String],
     cx: &mut Context<'_>,
 ) -> Result<()> {
-    let mut lines = Vec::new();
-    let mut failed: Option<Error> = None;
+    let mut pruned = Pruned::default();
     for one in prunable(engine, filters, gone).await.told()? {
-        match if dry_run { Ok(true) } else { prune(engine, &one).await } {
-            Ok(true) => lines.push(one.name),
-            Ok(false) => {}
-            // What could be removed is told before what could not.
-            Err(error) => failed = failed.or(Some(error)),
-        }
+        let removed = if dry_run { Ok(true) } else { prune(engine, &one).await };
+        pruned.add(removed, one.name, 0);
     }
-    if !dry_run {
-        note(engine, Kind::Network, 0);
-    }
-    paragraph(if dry_run { "Networks that would be deleted:" } else { "Deleted Networks:" }, &lines, cx)?;
-    failed.map_or(Ok(()), Err).told()
+    pruned.tell(engine, (Kind::Network, "Networks"), dry_run, cx).map(drop)
 }

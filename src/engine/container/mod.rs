@@ -81,7 +81,7 @@ pub use plain::{Base, PlainContainer, PlainExec, RuncOptions, create_plain, plai
 pub use prune::{Prunable, prunable, prune};
 pub use publish::Ports;
 pub(super) use recover::is_being_made;
-pub use recover::{Recovered, is_due, reap, recover, recover_if_due, settle};
+pub use recover::{Recovered, is_due, leftovers, reap, recover, recover_if_due, settle};
 pub use remove::{RemoveOptions, remove};
 pub use rename::rename;
 pub(super) use spec::plain as plain_mounts;

@@ -311,6 +311,31 @@ pub async fn reap(engine: &Engine) -> Result<Vec<String>> {
     freed.await.map_err(|cause| Error::failed(format!("free the network: {cause}")))?
 }
 
+/// What containers that are gone have left of their networks, by owner: [`reap`] frees it. Nothing is changed.
+///
+/// # Errors
+/// What cannot be read, or is not told by containerd.
+pub async fn leftovers(engine: &Engine) -> Result<Vec<(String, Vec<&'static str>)>> {
+    let networks = engine.networks.clone();
+    let owned = tokio::task::spawn_blocking(move || networks.owned());
+    let mut owned = owned.await.map_err(|cause| Error::failed(format!("look for leftovers: {cause}")))??;
+    if owned.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Asked for after what they have: one that is made in between has its journal, or its record.
+    for (namespace, _) in engine.containerd.namespaces().await? {
+        let engine = engine.in_namespace(&namespace)?;
+        owned.retain(|owner, _| {
+            let id = owner.strip_prefix(&namespace).and_then(|rest| rest.strip_prefix('-'));
+            !id.is_some_and(|id| is_being_made(&engine, id))
+        });
+        for container in engine.containerd.containers(&[]).await? {
+            owned.remove(&network::owner(&namespace, &container.id));
+        }
+    }
+    Ok(owned.into_iter().map(|(owner, what)| (owner, what.into_iter().collect())).collect())
+}
+
 fn held_has(held: &[Lock], engine: &Engine, id: &str) -> bool {
     held.iter().any(|lock| lock.is_of(&engine.paths.container(id)))
 }

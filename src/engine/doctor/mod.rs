@@ -17,6 +17,7 @@ mod finding;
 mod images;
 mod kernel;
 mod kubelet;
+mod leftovers;
 mod node;
 mod pressure;
 mod probe;
@@ -98,16 +99,17 @@ pub async fn examine(config: Arc<Config>, node: Node, limit: Duration) -> Report
     let budget = Budget::new(limit);
     let facts = Arc::new(Facts::gather(config, node, budget).await);
     let local = LOCAL.map(|(name, check)| within(name, Arc::clone(&facts), check, budget));
-    let (local, runtime, registries, images, tasks, snapshots) = tokio::join!(
+    let (local, runtime, registries, images, tasks, snapshots, leftovers) = tokio::join!(
         futures_util::future::join_all(local),
         runtime::check(&facts, budget),
         registry::check(&facts, budget),
         within("images", Arc::clone(&facts), images::check, budget),
         tasks::check(&facts, budget),
         snapshots::check(&facts, budget),
+        leftovers::check(&facts, budget),
     );
     let mut findings: Vec<Finding> = local.into_iter().flatten().collect();
-    findings.extend([runtime, registries, images, tasks, snapshots].into_iter().flatten());
+    findings.extend([runtime, registries, images, tasks, snapshots, leftovers].into_iter().flatten());
     Report { findings, facts }
 }
 

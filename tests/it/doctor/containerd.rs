@@ -25,6 +25,7 @@ fn doctor_finds_nothing_wrong_with_a_healthy_engine() {
         ("shims", "ok", "1 shim, all known"),
         ("tasks", "ok", "1 container, 1 run"),
         ("snapshots", "ok", "every one is used"),
+        ("leftovers", "ok", "no container has left any"),
         ("registries", "ok", "none is configured"),
     ] {
         found.has(check, severity, words);

@@ -44,6 +44,30 @@ fn doctor_finds_snapshots_that_nobody_uses() {
 }
 
 #[test]
+fn doctor_finds_what_containers_that_are_gone_have_left_of_their_networks() {
+    let engine = TestEngine::new();
+    engine.busybox();
+    engine.wharfie(["run", "-d", "--name", "kept", "busybox:latest", "sleep", "1000"]).ok();
+    let flags = ["run", "-d", "--name", "web", "-p", "8080:80", "busybox:latest", "sleep", "1000"];
+    let id = engine.wharfie(flags).ok().to_owned();
+    diagnose(&engine).has("leftovers", "ok", "no container has left any");
+    // Its monitor first: nobody is there to free its network when it goes behind our back.
+    engine.sh(&format!("kill -9 $(pgrep -f '[_]_monitor.*{id}'); ctr tasks kill -s 9 {id}"));
+    engine.sh(&format!("until ctr tasks rm {id} 2>/dev/null; do sleep 0.02; done; ctr containers rm {id}"));
+    let found = diagnose(&engine);
+    let words = format!(
+        "1 container gone, and not all of its network: default-{id} (address, link, network namespace, published port)"
+    );
+    let next = found.next("leftovers", "warning", &words);
+    engine.sh(&next);
+    diagnose(&engine).has("leftovers", "ok", "no container has left any");
+    assert!(!engine.sh("nft list ruleset").contains(&id));
+    engine.wharfie(["rm", "-f", "kept"]).ok();
+    engine.ctr(["snapshots", "rm", &id]);
+    engine.assert_clean();
+}
+
+#[test]
 fn doctor_finds_a_hung_shim_and_the_others_are_not_hidden() {
     let engine = TestEngine::new();
     engine.busybox();

@@ -79,14 +79,17 @@ fn without_communication(engine: &TestEngine, bridged: bool) {
     network(engine, "quiet", 71, &["-o", "com.docker.network.bridge.enable_icc=false"]);
     server(engine, "one", &["--network", "quiet", "-p", "8080:80"]);
     server(engine, "two", &["--network", "quiet"]);
-    let two = addresses(engine, "two", "quiet");
+    let [one, two] = ["one", "two"].map(|name| addresses(engine, name, "quiet"));
     for (family, gateway) in ["10.71.0.1", "[fd00:71::1]"].into_iter().enumerate() {
         assert!(reaches(engine, "one", &format!("{gateway}:8099")), "{gateway}");
         assert!(reaches(engine, "one", NEIGHBOURS[family]), "to the outside");
         assert!(!passes(engine, "one", &two[family]), "{two:?}");
-        // The network's own router is no way around.
-        let (bare, gateway) = (two[family].trim_matches(['[', ']']), gateway.trim_matches(['[', ']']));
-        beside(engine, "one", &["ip", "route", "add", bare, "via", gateway]).run().ok();
+        // The network's own router is no way around, there and back.
+        let bare = |address: &str| address.trim_matches(['[', ']']).to_owned();
+        for (from, to) in [("one", &two), ("two", &one)] {
+            let line = ["ip", "route", "add", &bare(&to[family]), "via", &bare(gateway)];
+            beside(engine, from, &line).run().ok();
+        }
         assert!(!passes(engine, "one", &two[family]), "{two:?} by the gateway");
         // What is published is for everybody, itself among them.
         let port = format!("{}:8080", HOST[family]);
