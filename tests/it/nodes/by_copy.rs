@@ -129,7 +129,14 @@ fn another_user_needs_sudo() {
          echo 'op:*:19000:0:99999:7:::' >>/etc/shadow; \
          chmod 755 . ..; sed 's/User root/User op/; s/Host n1/Host op1/' /root/.ssh/config >>/root/.ssh/op; cat /root/.ssh/op >>/root/.ssh/config",
     );
-    node.sh(&engine, "mount -t tmpfs tmpfs /home; mkdir -m 700 /home/op; chown 4242:4242 /home/op; chmod 644 /tmp/wh-*/n1/authorized_keys");
+    let keys = engine.directory().join("n1/authorized_keys");
+    let keys = keys.display();
+    node.sh(
+        &engine,
+        &format!(
+            "mount -t tmpfs tmpfs /home; mkdir -m 700 /home/op; chown 4242:4242 /home/op; chmod 644 {keys}"
+        ),
+    );
     let told = engine.wharfie(["-H", "ssh://op1", "ps"]);
     assert!(
         told.fails(1).contains("may not open the socket of containerd, and sudo wants a password"),
