@@ -81,7 +81,7 @@ impl Failure {
             }
             // The connector's error for names has no public type.
             unresolved |= source.to_string() == "dns error";
-            // What is no record of TLS; the error around it is behind two others that show no source.
+            // rustls' word for an answer that is no TLS; its type is out of reach behind two other errors.
             is_plain |= source.to_string().ends_with("InvalidContentType");
         }
         let why = if unresolved {
