@@ -104,11 +104,16 @@ pub fn all() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// The kernel's name of a process and the letter of its state, by one read: for looks at all of them.
-pub fn name_and_state(pid: u32) -> Option<(String, char)> {
+/// The file that a process runs, by one system call: for looks at all of them. None for the kernel's own.
+pub fn program(pid: u32) -> Option<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/exe")).ok()
+}
+
+/// The letter of a process's state, as ps shows it.
+pub fn state(pid: u32) -> Option<char> {
     let stat = text(format!("/proc/{pid}/stat").into(), LONGEST_FILE)?;
-    let (head, tail) = (stat.find('(')?, stat.rfind(')')?);
-    Some((stat.get(head + 1..tail)?.to_owned(), stat.get(tail + 1..)?.trim_start().chars().next()?))
+    // The program's name may hold spaces and brackets.
+    stat.get(stat.rfind(')')? + 1..)?.trim_start().chars().next()
 }
 
 /// A process's command line; empty for one that has ended.

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::daemon::flag;
-use crate::sys::process::{Clock, Process, all, command_line, name_and_state};
+use crate::sys::process::{Clock, Process, all, command_line, program, state};
 
-/// The kernel's name of every shim: it keeps fifteen bytes.
+/// What the name of every shim's program begins with.
 const NAME: &str = "containerd-shim";
 
 /// A shim that runs.
@@ -45,8 +45,10 @@ pub(super) fn running(socket: &Path) -> Vec<Shim> {
 /// The ids that shims were started for which do not run at this moment: stopped, traced, or waiting for a disk.
 pub(in crate::engine) fn stalled() -> Vec<String> {
     let stalled = all().into_iter().filter_map(|pid| {
-        let (name, state) = name_and_state(pid)?;
-        if name != NAME || !"TtD".contains(state) {
+        let program = program(pid)?;
+        let is_shim = program.file_name()?.to_str()?.starts_with(NAME);
+        // The state costs more than the name, and few are shims.
+        if !is_shim || !"TtD".contains(state(pid)?) {
             return None;
         }
         parse(&command_line(pid)).map(|(_, id, _)| id)
@@ -65,7 +67,7 @@ impl Shim {
 /// The namespace, the id and containerd's address from a shim's command line.
 fn parse(line: &[String]) -> Option<(String, String, Option<PathBuf>)> {
     let program = line.first()?.rsplit('/').next()?;
-    if !program.starts_with("containerd-shim") {
+    if !program.starts_with(NAME) {
         return None;
     }
     let namespace = flag(line, &["-namespace", "--namespace"])?;
